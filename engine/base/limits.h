@@ -1,0 +1,29 @@
+// Upper bounds on every number that an image, a name or a user can make large.
+//
+// The qcow2 bounds are those of QEMU, so that an image is refused by both or by neither.
+#pragma once
+
+#include <cstdint>
+
+#include "base/units.h"
+
+namespace flatimg::limits {
+
+inline constexpr unsigned kChainDepth = 10;          // images behind the one that was named
+inline constexpr unsigned kOpenedFiles = 64;         // files that one mount opens because an image named them
+inline constexpr std::uint64_t kNameLength = 4095;   // a path
+
+inline constexpr unsigned kQcow2MinClusterBits = 9;
+inline constexpr unsigned kQcow2MaxClusterBits = 21;
+inline constexpr ByteCount kQcow2RefcountTable = 8_MiB;
+inline constexpr ByteCount kQcow2L1Table = 32_MiB;
+inline constexpr std::uint32_t kQcow2Snapshots = 65536;
+inline constexpr ByteCount kQcow2SnapshotTable = 64_MiB;
+inline constexpr std::uint32_t kQcow2SnapshotExtraData = 1024;
+inline constexpr std::uint32_t kQcow2BackingName = 1023;
+inline constexpr std::uint32_t kQcow2Bitmaps = 65535;
+inline constexpr std::uint64_t kQcow2HostOffset = (std::uint64_t{1} << 56) - 1;
+
+inline constexpr ByteCount kRequest = 32_MiB;        // one read or write that the engine takes at once
+
+}  // namespace flatimg::limits

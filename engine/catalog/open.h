@@ -1,0 +1,46 @@
+// Opens an image together with everything that it names, whatever the formats. The only room that knows all formats.
+//
+// Order, for each file: open, lock, read the first sector, parse. A name in an image is opened through the gate only.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/posix_file.h"
+#include "image/image.h"
+
+namespace flatimg::catalog {
+
+struct OpenRequest {
+  std::string path;
+  std::optional<std::string> format;  // nullopt: probe. BadUsage when the word is not a format
+  Access access = Access::ReadWrite;
+  /// With ReadWrite: an image that permissions or its own state forbid to write is opened read-only instead.
+  bool read_only_if_need_be = true;
+  std::vector<std::string> allowed_directories;  // allow-path=
+  std::optional<std::string> backing;            // use this file instead of what the image says
+  ByteCount cache_size{64u << 20};
+  std::chrono::milliseconds flush_interval{5000};
+  bool locks = true;
+};
+
+struct Opened {
+  std::vector<std::unique_ptr<Image>> chain;  // top first; what a Disk takes
+  std::string format;
+  bool format_guessed = false;
+  std::vector<std::string> notes;  // what people should know: opened read-only because ..., backing format guessed
+};
+
+/// One clear error, nothing changed and nothing kept open on failure. Blocks for I/O.
+Result<Opened> open_image(const OpenRequest& request);
+
+/// The format of a file by its first bytes; "raw" when nothing matches.
+Result<std::string> probe(HostFile& file);
+
+/// The words that -f takes, for messages and completion.
+[[nodiscard]] const std::vector<std::string>& format_names();
+
+}  // namespace flatimg::catalog

@@ -1,0 +1,2 @@
+// Keeps the room linkable until its first source file.
+namespace flatimg {}

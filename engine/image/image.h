@@ -1,0 +1,135 @@
+// What a format is: it answers *where* the bytes of the virtual disk are. It never moves guest data.
+//
+// Who may call what (the map lock is view/range_lock.h; formats without a changing map need none):
+//   map, decode            with the range held in Use or Change
+//   place, link            with the range held in Change; the bytes are written between the two by the caller
+//   zero, discard          with the range held in Change
+//   resize                 with the whole disk held in Change
+//   flush                  without any lock
+// An answer of map() is true until the range is released.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+
+#include "base/range.h"
+#include "base/result.h"
+#include "host/host_file.h"
+#include "image/report.h"
+
+namespace flatimg {
+
+class Image;
+
+/// Bytes in a file of the host.
+struct InFile {
+  HostFile* file = nullptr;
+  HostOffset at;
+  bool in_place = false;  // may be overwritten where it is
+};
+/// Reads as zeroes.
+struct Zeroes {
+  bool recorded = false;      // the image says "zero"; otherwise nothing was ever written here
+  bool space_reserved = false;  // the host has space for it (a preallocated zero cluster)
+};
+/// Another image answers, at the same distance from its own beginning.
+struct Below {
+  Image* image = nullptr;
+  GuestOffset at;
+};
+/// Stored encoded (compressed); only decode() of the image that said so can read it.
+struct Encoded {
+  std::uint64_t token = 0;
+  GuestRange whole;  // what one decode() yields
+};
+
+struct Extent {
+  GuestRange where;
+  std::variant<InFile, Zeroes, Below, Encoded> source;
+};
+
+/// How closely map() looks. Holes costs host calls where a format stores data in a file that has holes of its own.
+enum class Look { Data, Holes };
+
+/// Host space for a range of the guest that no table mentions yet.
+///
+/// Move-only. Destroyed without link(), it gives the space back.
+class Placement {
+ public:
+  /// The format's own memory of what was reserved.
+  class Reservation {
+   public:
+    virtual ~Reservation() = default;
+  };
+
+  HostFile* file = nullptr;
+  HostOffset at;             // where fill.begin goes
+  GuestRange fill;           // whole units around what was asked for: every byte must be written before link()
+  bool reads_zero = false;   // the host space reads as zeroes already: zero bytes need not be written
+  std::unique_ptr<Reservation> reservation;
+};
+
+/// What is true of an image for its whole life.
+struct Traits {
+  std::string_view format;            // "qcow2", "raw": the word that -f takes
+  ByteCount unit{512};                // what the map lock rounds to: one map entry (a cluster)
+  ByteCount granule{512};             // what zero() and place() can treat as a whole (a subcluster)
+  bool writable = false;
+  bool fixed_map = false;             // map() never changes: no map lock is needed
+  bool has_below = false;             // unallocated ranges show another image
+  std::string read_only_reason;       // why a writable file gives a read-only image; empty when it does not
+
+  /// Asked before a write that changes the first sector of a disk whose format was only guessed (promise S4). Gets the
+  /// sector as it would become.
+  std::function<Result<void>(std::span<const std::byte>)> guard_first_sector;
+};
+
+class Image {
+ public:
+  Image() = default;
+  Image(const Image&) = delete;
+  Image& operator=(const Image&) = delete;
+  virtual ~Image() = default;
+
+  [[nodiscard]] virtual const Traits& traits() const = 0;
+
+  /// Size of the virtual disk.
+  [[nodiscard]] virtual ByteCount size() const = 0;
+
+  /// Where the bytes from want.begin are; the extent begins there and is as long as it can honestly be, at most `want`.
+  /// `want` is not empty and ends within the disk.
+  virtual Result<Extent> map(GuestRange want, Look look) = 0;
+
+  /// The whole of an Encoded extent, as shared bytes that stay valid for as long as they are held.
+  virtual Result<std::shared_ptr<const AlignedBytes>> decode(const Encoded& encoded);
+
+  /// Reserves space for the beginning of `want`, which map() said is not InFile{in_place}. fill covers want.begin.
+  virtual Result<Placement> place(GuestRange want);
+  /// Makes the tables mention what was placed and written.
+  virtual Result<void> link(Placement placement);
+
+  /// Makes whole units read as zeroes. Returns how much of the beginning was done; an empty range when the format
+  /// cannot record zeroes there, and then the caller writes them.
+  virtual Result<GuestRange> zero(GuestRange whole, Space space);
+
+  virtual Result<void> resize(ByteCount size);
+
+  /// Everything acknowledged is on stable storage on return. Concurrent callers share the work.
+  virtual Result<void> flush() = 0;
+
+  /// The last flush: also gives back what was reserved ahead. Nothing else is called afterwards.
+  virtual Result<void> close() = 0;
+
+  /// The image behind this one, or nullptr.
+  [[nodiscard]] virtual Image* below() const { return nullptr; }
+
+  /// Counters for `status`, by name.
+  [[nodiscard]] virtual Counters counters() const { return {}; }
+};
+
+}  // namespace flatimg

@@ -1,0 +1,87 @@
+// A flat disk: what a mount or a tool holds. Bytes in, bytes out; no format, no inode.
+//
+// The write path in five lines: hold the range as Use and map it; if it may be overwritten where it is, write; else
+// hold it as Change, let the format place it, read what must be kept around it, write (before, data, after) at once,
+// and let the format link it.
+//
+// Invariants:
+//   1. No answer of Image::map() is used after its range was released (range_lock.h).
+//   2. A sector is old or new for every reader and after every crash; a zeroed one never shows what lay below.
+//   3. Once a barrier has failed no flush succeeds and no write is taken until the image is opened again; reads go on.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "image/image.h"
+#include "view/data_count.h"
+#include "view/range_lock.h"
+
+namespace flatimg {
+
+struct DiskOptions {
+  enum class Discard { Unmap, Ignore };
+  enum class DetectZeroes { Off, On, Unmap };
+  Discard discard = Discard::Unmap;
+  DetectZeroes detect_zeroes = DetectZeroes::Off;
+};
+
+class Disk {
+ public:
+  /// Takes over a chain of images, `top` first; each one's below() is the next.
+  Disk(std::vector<std::unique_ptr<Image>> chain, DiskOptions options);
+  ~Disk();
+
+  [[nodiscard]] ByteCount size() const { return top_->size(); }
+  [[nodiscard]] bool writable() const { return top_->traits().writable; }
+  [[nodiscard]] const Traits& traits() const { return top_->traits(); }
+  [[nodiscard]] Image& top() { return *top_; }
+
+  // All of these: any thread; OutOfRange when the range is not within the disk; empty ranges do nothing.
+
+  Result<void> read(GuestOffset at, std::span<std::byte> out);
+  Result<void> write(GuestOffset at, std::span<const std::byte> data);
+  /// Makes the range read as zeroes. Space::Release is a punch (and follows the discard option).
+  Result<void> zero(GuestRange range, Space space);
+  /// fallocate: afterwards writing to the range needs no new host space. Changes no byte.
+  Result<void> allocate(GuestRange range);
+  /// fsync: everything acknowledged before the call is on stable storage.
+  Result<void> flush();
+  Result<void> resize(ByteCount size);
+  /// The last call: flushes and gives reserved space back. Failing means that bytes may be lost.
+  Result<void> close();
+
+  /// The first byte of data (or of a hole) at or after `from`. The end of the disk counts as a hole, so next_hole always
+  /// finds one; next_data returns nullopt when only holes follow.
+  Result<std::optional<GuestOffset>> next_data(GuestOffset from);
+  Result<GuestOffset> next_hole(GuestOffset from);
+
+  /// Bytes of data, in agreement with next_data; the whole size until the first count of a very large image is done.
+  ByteCount data_bytes();
+
+  /// One resolved piece of the chain, for `map` and the hole walk: what `source` says and how deep in the chain it is.
+  struct Resolved {
+    Extent extent;        // `where` in coordinates of the disk; the source is never Below
+    unsigned depth = 0;   // 0 = top
+    Image* image = nullptr;
+  };
+  /// The caller holds no lock; the answer is a snapshot.
+  Result<Resolved> resolve(GuestRange want, Look look);
+
+  [[nodiscard]] Counters counters() const;
+
+ private:
+  Result<void> check_range(GuestRange range) const;
+  Result<void> read_resolved(GuestRange range, std::span<std::byte> out);
+
+  std::vector<std::unique_ptr<Image>> chain_;
+  Image* top_;
+  DiskOptions options_;
+  RangeLock lock_;
+  DataCount data_count_;
+};
+
+}  // namespace flatimg
