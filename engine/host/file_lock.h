@@ -12,8 +12,8 @@
 namespace flatimg {
 
 enum class LockAs {
-  Writer,        // bytes 100 101 103 201 203, flock exclusive
-  Reader,        // bytes 100 201 203, flock shared: readers share with readers
+  Writer,  // bytes 100 101 103 201 203, flock exclusive
+  Reader,  // bytes 100 201 203, flock shared: readers share with readers
 };
 
 /// Locks an image file for as long as it stays open. Busy names the holder where /proc tells it. Files that are not

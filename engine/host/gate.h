@@ -26,9 +26,9 @@ class Gate {
   Gate& operator=(Gate&&) noexcept = default;
 
   struct Request {
-    std::string_view name;       // as the image spells it
-    std::string asking_path;     // the image that names it; relative names are resolved in its directory
-    std::string_view role;       // "backing file", "data file": for messages
+    std::string_view name;    // as the image spells it
+    std::string asking_path;  // the image that names it; relative names are resolved in its directory
+    std::string_view role;    // "backing file", "data file": for messages
     Access access = Access::ReadOnly;
   };
   struct Opened {
@@ -43,8 +43,8 @@ class Gate {
 
  private:
   struct Root {
-    std::string path;          // absolute, as typed
-    std::string canonical;     // without symbolic links
+    std::string path;       // absolute, as typed
+    std::string canonical;  // without symbolic links
     Descriptor directory;
   };
   Gate() = default;

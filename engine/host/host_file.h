@@ -45,7 +45,8 @@ class HostFile {
   /// Fills `out` from `at`.
   virtual Result<void> read(HostOffset at, std::span<std::byte> out) = 0;
 
-  /// Writes the parts one behind the other from `at`, in one system call where the host allows; the file grows as needed.
+  /// Writes the parts one behind the other from `at`, in one system call where the host allows; the file grows as
+  /// needed.
   virtual Result<void> write(HostOffset at, std::span<const std::span<const std::byte>> parts) = 0;
   Result<void> write(HostOffset at, std::span<const std::byte> bytes) { return write(at, std::span(&bytes, 1)); }
 
@@ -74,6 +75,9 @@ class HostFile {
   [[nodiscard]] virtual FileIdentity identity() const = 0;
   [[nodiscard]] virtual bool writable() const = 0;
   [[nodiscard]] virtual bool is_block_device() const { return false; }
+
+  /// The descriptor behind the file, for locks only; -1 when there is none (tests). Decorators pass the question on.
+  [[nodiscard]] virtual int descriptor() const { return -1; }
 
   /// The path by which people know the file; for messages only.
   [[nodiscard]] virtual const std::string& name() const = 0;

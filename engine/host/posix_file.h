@@ -1,4 +1,7 @@
 // A HostFile on a real regular file or block device.
+//
+// Messages read "NAME: what failed: why", the name escaped; where the user can do something about it, "WAY OUT"
+// follows.
 #pragma once
 
 #include <string>
@@ -29,16 +32,19 @@ class Descriptor {
 };
 
 /// Opens a file that the user named. Only regular files and block devices; a FIFO or a device is refused before it is
-/// really opened. Access::ReadWrite fails with Denied where permissions or a read-only file system forbid it.
+/// really opened. Access::ReadWrite fails with Denied where permissions or a read-only file system forbid it: the way
+/// out is Access::ReadOnly. NotFound when there is no such file.
 Result<std::unique_ptr<HostFile>> open_host_file(const std::string& path, Access access);
 
-/// Takes over a descriptor that was opened elsewhere (the gate, a test).
+/// Takes over a descriptor that was opened elsewhere (the gate, a test). Denied when it was opened for less than
+/// `access`.
 Result<std::unique_ptr<HostFile>> adopt_host_file(Descriptor descriptor, std::string name, Access access);
 
-/// Creates a new regular file (mode 0644 less umask); fails with Denied when the name exists.
+/// Creates a new regular file (mode 0644 less umask), its name durable on return; fails with Denied when the name
+/// exists: the way out is another name, or to remove the old file first.
 Result<std::unique_ptr<HostFile>> create_host_file(const std::string& path);
 
-/// The descriptor behind a file made here, for locks; -1 for any other HostFile.
+/// The descriptor behind a file made here, also through decorators, for locks; -1 for any other HostFile.
 [[nodiscard]] int descriptor_of(const HostFile& file);
 
 /// What refuses a file kind: nullopt for regular files and block devices, else its name for people ("a FIFO").
