@@ -18,6 +18,9 @@ enum class LockAs {
 
 /// Locks an image file for as long as it stays open. Busy names the holder where /proc tells it. Files that are not
 /// posix files (tests) always succeed. A file system without locks is an error with a way out (lock=off).
+///
+/// A second call on the same file changes the role. After a failure the file holds no lock. Opening a file twice and
+/// locking both is a conflict, also within one process.
 Result<void> lock_image(const HostFile& file, LockAs as);
 
 }  // namespace flatimg
