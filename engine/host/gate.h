@@ -1,14 +1,19 @@
 // The one place that opens a file because an image named it (backing file, external data file, composite part).
 //
+// Used by one thread at a time.
+//
 // Invariants (promise S2):
 //   1. A name opens only when it resolves beneath a permitted directory: that of the top image (or of the mounted
 //      directory) and those of allow-path=. The kernel decides (openat2 with RESOLVE_BENEATH and NO_MAGICLINKS).
 //   2. Names are names: no json:, nbd:, fd: or other protocol has a meaning, no NUL, no over-long name.
 //   3. What the name leads to is looked at through O_PATH before it is really opened: regular files only.
-//   4. At most limits::kOpenedFiles files, and never the same file twice in one chain (the caller passes the chain).
+//   4. At most limits::kOpenedFiles files, never the same file twice in one chain (the caller passes the chain), and
+//      never a file of our own mount (we would wait for ourselves).
 //   5. A refusal names the file, the image that asked for it and the option that would allow it.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,13 +35,17 @@ class Gate {
     std::string asking_path;  // the image that names it; relative names are resolved in its directory
     std::string_view role;    // "backing file", "data file": for messages
     Access access = Access::ReadOnly;
+    std::span<const FileIdentity> chain = {};  // files that lead to this one; meeting one of them again is a loop
   };
   struct Opened {
     std::unique_ptr<HostFile> file;
     std::string path;  // absolute; becomes asking_path of what this file names in turn
   };
-  /// Opens what the image names, or says why not.
+  /// Opens what the image names, or says why not: NotFound, or Denied, Limit, InvalidImage for what may not be opened.
   Result<Opened> open(const Request& request);
+
+  /// Refuses files of this device (st_dev) from now on: that of our own mount, once it exists.
+  void refuse_device(std::uint64_t device) { refused_device_ = device; }
 
   /// Where the name would lead, without opening or permission: for `info`.
   [[nodiscard]] static std::string resolve_name(std::string_view name, const std::string& asking_path);
@@ -47,9 +56,20 @@ class Gate {
     std::string canonical;  // without symbolic links
     Descriptor directory;
   };
+  struct Place {
+    const Root* root = nullptr;
+    std::string beneath;  // relative to the root; the kernel judges it
+  };
+  struct Found;
   Gate() = default;
+  Result<void> add_root(const std::string& directory);
+  [[nodiscard]] std::vector<Place> places_of(const std::string& path) const;
+  [[nodiscard]] Result<Found> find(const Request& request) const;
+  [[nodiscard]] Result<void> must_be_welcome(const Found& found, const Request& request) const;
+
   std::vector<Root> roots_;
   unsigned opened_ = 0;
+  std::optional<std::uint64_t> refused_device_;
 };
 
 }  // namespace flatimg

@@ -172,6 +172,12 @@ void PosixFile::will_need(HostRange range) {
                         POSIX_FADV_WILLNEED);
 }
 
+// O_NONBLOCK has done its work at open; with io_uring it would make reads of regular files fail instead of wait.
+void make_blocking(const Descriptor& descriptor) {
+  const int flags = ::fcntl(descriptor.get(), F_GETFL);
+  if (flags >= 0) (void)::fcntl(descriptor.get(), F_SETFL, flags & ~O_NONBLOCK);
+}
+
 Result<void> must_have_mode(const Descriptor& descriptor, const std::string& name, Access access) {
   const int flags = ::fcntl(descriptor.get(), F_GETFL);
   if (flags < 0) return fail_os(errno, "{}: cannot use its descriptor", shown(name));
@@ -198,6 +204,7 @@ Result<std::unique_ptr<HostFile>> adopt_host_file(Descriptor descriptor, std::st
     return fail(ErrorKind::Denied, "{}: is {}, not a regular file or block device", shown(name), *kind);
   }
   CHECK(must_have_mode(descriptor, name, access));
+  make_blocking(descriptor);
   // Read-ahead of the host fills its cache with large folios, and rewriting 4 KiB inside of one costs ten times as much
   // as in a small one. We know better what will be needed, and say so (will_need).
   (void)::posix_fadvise(descriptor.get(), 0, 0, POSIX_FADV_RANDOM);

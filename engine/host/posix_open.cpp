@@ -43,12 +43,6 @@ Result<struct stat> looked_at(const std::string& path) {
   return status;
 }
 
-// O_NONBLOCK has done its work at open; with io_uring it would make reads of regular files fail instead of wait.
-void make_blocking(const Descriptor& descriptor) {
-  const int flags = ::fcntl(descriptor.get(), F_GETFL);
-  if (flags >= 0) (void)::fcntl(descriptor.get(), F_SETFL, flags & ~O_NONBLOCK);
-}
-
 // Makes a new name durable. File systems without this (EINVAL) have nothing that we could wait for.
 Result<void> sync_directory_of(const std::string& path) {
   const auto slash = path.rfind('/');
@@ -83,7 +77,6 @@ Result<std::unique_ptr<HostFile>> open_host_file(const std::string& path, Access
   if (status.st_dev != expected.st_dev || status.st_ino != expected.st_ino) {
     return fail(ErrorKind::Busy, "{}: was replaced while it was opened: try again", shown(path));
   }
-  make_blocking(descriptor);
   return adopt_host_file(std::move(descriptor), path, access);
 }
 
