@@ -39,4 +39,17 @@ class AlignedBuffer {
   std::size_t size_ = 0;
 };
 
+/// Decoded bytes that several readers share.
+class AlignedBytes {
+ public:
+  explicit AlignedBytes(std::size_t bytes) : size_(bytes) { (void)buffer_.at_least(bytes); }
+  [[nodiscard]] std::span<std::byte> bytes() { return buffer_.at_least(size_); }
+  [[nodiscard]] std::span<const std::byte> bytes() const { return buffer_.view(size_); }
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  AlignedBuffer buffer_;
+  std::size_t size_;
+};
+
 }  // namespace flatimg
