@@ -4,7 +4,9 @@
 
 namespace flatimg {
 
-Flusher::Flusher(Work work, std::chrono::milliseconds interval) : work_(std::move(work)), interval_(interval) {
+Flusher::Flusher(Work work, std::chrono::milliseconds interval) : work_(std::move(work)), interval_(interval) {}
+
+void Flusher::start() {
   thread_ = std::thread([this] { background(); });
 }
 
@@ -35,7 +37,8 @@ Result<void> Flusher::run_one(std::uint64_t number) {
   return outcome;
 }
 
-Result<void> Flusher::flush() {
+// Waits for a flush that begins after this call, or runs it.
+Result<void> Flusher::join() {
   std::uint64_t mine = 0;
   {
     const MutexLock lock(mutex_);
@@ -46,11 +49,22 @@ Result<void> Flusher::flush() {
     oldest_.reset();
     mine = ++started_;
   }
-  Result<void> outcome = run_one(mine);
+  return run_one(mine);
+}
+
+Result<void> Flusher::flush() {
+  Result<void> outcome = join();
   const MutexLock lock(mutex_);
   if (outcome && unreported_) outcome = Failure(std::move(*unreported_));
   unreported_.reset();
   return outcome;
+}
+
+void Flusher::make_room() {
+  if (auto outcome = join(); !outcome) {
+    const MutexLock lock(mutex_);
+    unreported_ = std::move(outcome.error());
+  }
 }
 
 void Flusher::background() {

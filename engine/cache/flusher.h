@@ -26,9 +26,15 @@ class Flusher {
   Flusher(Work work, std::chrono::milliseconds interval);
   ~Flusher() { stop(); }
 
+  /// Starts the background thread. Without it metadata is written on demand only.
+  void start();
+
   /// Everything that was waiting at the time of the call is on stable storage on return. Any thread, no locks held but
   /// the map lock.
   Result<void> flush();
+
+  /// As flush(), for one who only needs room: an error is left for the next flush() to report.
+  void make_room();
 
   /// Something waits to be written: its age begins to count. Cheap; any thread, any lock below Queue.
   void note_change() {
@@ -47,6 +53,7 @@ class Flusher {
  private:
   void begin_age();
   void background();
+  Result<void> join();
   Result<void> run_one(std::uint64_t number);
 
   Work work_;

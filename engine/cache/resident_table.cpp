@@ -32,10 +32,11 @@ Result<void> ResidentTable::read(HostFile& file, HostOffset at, std::size_t word
 
 void ResidentTable::move_to(HostOffset at, std::size_t words) {
   std::vector<std::atomic<std::uint64_t>> larger(words);
-  for (std::size_t n = 0; n < words_.size(); ++n) larger[n].store(load(n), std::memory_order_relaxed);
+  for (std::size_t n = 0; n < std::min(words, words_.size()); ++n) larger[n].store(load(n), std::memory_order_relaxed);
   words_.swap(larger);
   at_ = at;
   const MutexLock lock(mutex_);
+  dirty_sectors_.clear();
   for (std::size_t sector = 0; sector * kWordsInSector < words; ++sector) dirty_sectors_.insert(sector);
 }
 

@@ -21,7 +21,7 @@ class ResidentTable {
 
   /// Reads `words` words from the file.
   Result<void> read(HostFile& file, HostOffset at, std::size_t words);
-  /// Moves to a new place with more room; everything counts as changed. New words are 0.
+  /// Moves to another place with other room; everything counts as changed. New words are 0.
   void move_to(HostOffset at, std::size_t words);
 
   [[nodiscard]] HostOffset at() const { return at_; }

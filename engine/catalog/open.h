@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "catalog/probe.h"
 #include "host/posix_file.h"
 #include "image/image.h"
 
@@ -36,11 +37,5 @@ struct Opened {
 
 /// One clear error, nothing changed and nothing kept open on failure. Blocks for I/O.
 Result<Opened> open_image(const OpenRequest& request);
-
-/// The format of a file by its first bytes; "raw" when nothing matches.
-Result<std::string> probe(HostFile& file);
-
-/// The words that -f takes, for messages and completion.
-[[nodiscard]] const std::vector<std::string>& format_names();
 
 }  // namespace flatimg::catalog

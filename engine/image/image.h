@@ -53,8 +53,12 @@ struct Extent {
   std::variant<InFile, Zeroes, Below, Encoded> source;
 };
 
-/// How closely map() looks. Holes costs host calls where a format stores data in a file that has holes of its own.
-enum class Look { Data, Holes };
+/// What map() is asked for.
+enum class Look {
+  Data,       // to read
+  Overwrite,  // to write where it is: an InFile{in_place} has been checked against the places of the image's tables
+  Holes,      // to know what is really there: costs host calls where a format stores data in a file with holes
+};
 
 /// Host space for a range of the guest that no table mentions yet.
 ///
@@ -78,7 +82,7 @@ class Placement {
 struct Traits {
   std::string_view format;            // "qcow2", "raw": the word that -f takes
   ByteCount unit{512};                // what the map lock rounds to: one map entry (a cluster)
-  ByteCount granule{512};             // what zero() and place() can treat as a whole (a subcluster)
+  ByteCount granule{512};             // what zero() and place() can treat as a whole (a subcluster); 1: any range
   bool writable = false;
   bool fixed_map = false;             // map() never changes: no map lock is needed
   bool has_below = false;             // unallocated ranges show another image
@@ -124,6 +128,9 @@ class Image {
 
   /// The last flush: also gives back what was reserved ahead. Nothing else is called afterwards.
   virtual Result<void> close() = 0;
+
+  /// Bytes of data, for formats whose host file knows it better than a walk over map() would.
+  virtual std::optional<ByteCount> known_data_bytes() { return std::nullopt; }
 
   /// The image behind this one, or nullptr.
   [[nodiscard]] virtual Image* below() const { return nullptr; }

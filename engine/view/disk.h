@@ -11,9 +11,11 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <span>
+#include <thread>
 #include <vector>
 
 #include "image/image.h"
@@ -67,21 +69,51 @@ class Disk {
     Extent extent;        // `where` in coordinates of the disk; the source is never Below
     unsigned depth = 0;   // 0 = top
     Image* image = nullptr;
+    ByteCount decoded_before;  // of an Encoded source: what decode() yields in front of `where`
   };
   /// The caller holds no lock; the answer is a snapshot.
   Result<Resolved> resolve(GuestRange want, Look look);
 
   [[nodiscard]] Counters counters() const;
 
+
  private:
-  Result<void> check_range(GuestRange range) const;
-  Result<void> read_resolved(GuestRange range, std::span<std::byte> out);
+  // disk.cpp: the read path
+  [[nodiscard]] Result<void> check_range(GuestRange range) const;
+  Result<Resolved> resolve_held(GuestRange want, Look look);
+  Result<void> read_held(GuestRange range, std::span<std::byte> out);
+  Result<void> read_piece(const Resolved& piece, std::span<std::byte> out);
+  [[nodiscard]] GuestRange whole_disk() const { return {GuestOffset(0), size()}; }
+
+  // write.cpp: the write path. The range is held as Change where nothing else is said.
+  Result<void> guard(GuestRange range, std::span<const std::byte> data);
+  Result<GuestOffset> overwrite_while_in_place(GuestRange range, std::span<const std::byte> data);
+  Result<void> write_changing(GuestRange range, std::span<const std::byte> data);
+  Result<void> fill_and_link(Placement placement, GuestRange range, std::span<const std::byte> data);
+  Result<std::span<const std::byte>> kept_bytes(GuestRange around, std::span<std::byte> memory, const Placement& where);
+  Result<bool> all_zero(GuestRange range);
+  Result<void> link_counted(Placement placement);
+
+  // zero.cpp
+  Result<void> zero_held(GuestRange range, Space space);
+  Result<void> zero_whole_units(GuestRange whole, Space space);
+  Result<void> write_zeroes(GuestRange range);
+  Result<void> allocate_held(GuestRange range);
+
+  // holes.cpp
+  Result<ByteCount> data_bytes_in(GuestRange range);
+  Result<void> count_chunk();
+  void count_until(std::optional<std::chrono::steady_clock::time_point> deadline);
+  Result<std::optional<GuestOffset>> find(GuestOffset from, bool (*wanted)(const Extent&));
 
   std::vector<std::unique_ptr<Image>> chain_;
   Image* top_;
   DiskOptions options_;
   RangeLock lock_;
   DataCount data_count_;
+  Mutex counting_mutex_{Rank::Session};
+  std::thread counting_thread_;
+  std::atomic<bool> closing_{false};
 };
 
 }  // namespace flatimg

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 
 #include "base/range.h"
 #include "base/ranked_mutex.h"
@@ -21,8 +22,6 @@ class RangeLock {
   explicit RangeLock(ByteCount unit) : unit_(unit) {}
 
   class Held;
-  /// Waits until the range may be held. Any thread that holds no range of this lock yet.
-  [[nodiscard]] Held hold(GuestRange range, Mode mode);
 
  private:
   static constexpr std::size_t kStripes = 64;
@@ -51,7 +50,7 @@ class RangeLock {
   std::array<Stripe, kStripes> stripes_;
 
  public:
-  /// A range that is held until this goes.
+  /// A range (not empty) that is held until this goes; the constructor waits. A thread holds one at a time.
   class Held {
    public:
     Held(RangeLock& lock, GuestRange range, Mode mode);
@@ -62,7 +61,7 @@ class RangeLock {
    private:
     RangeLock& lock_;
     StripeSet stripes_;
-    std::array<Entry, kStripes>* many_ = nullptr;  // one for each stripe, when there is more than one
+    std::unique_ptr<std::array<Entry, kStripes>> many_;  // one for each stripe, when there is more than one
     Entry single_;
   };
 };

@@ -1,0 +1,21 @@
+// Which format a file has, by its first bytes. Names and suffixes say nothing.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "host/host_file.h"
+
+namespace flatimg::catalog {
+
+/// The format of a file by its first bytes; "raw" when nothing matches (tiny and empty files too).
+Result<std::string> probe(HostFile& file);
+
+/// The same for bytes at hand: at least the first 16, or the whole file when it is smaller.
+[[nodiscard]] std::string format_of(std::span<const std::byte> first_bytes);
+
+/// The words that -f takes, for messages and completion.
+[[nodiscard]] const std::vector<std::string>& format_names();
+
+}  // namespace flatimg::catalog

@@ -1,0 +1,27 @@
+#include "image/image.h"
+
+namespace flatimg {
+
+// What a format does not override, it cannot do.
+
+Result<std::shared_ptr<const AlignedBytes>> Image::decode(const Encoded& /*encoded*/) {
+  return fail(ErrorKind::Unsupported, "{} images have no encoded data", traits().format);
+}
+
+Result<Placement> Image::place(GuestRange /*want*/) {
+  return fail(ErrorKind::Denied, "this {} image cannot be written", traits().format);
+}
+
+Result<void> Image::link(Placement /*placement*/) {
+  return fail(ErrorKind::Denied, "this {} image cannot be written", traits().format);
+}
+
+Result<GuestRange> Image::zero(GuestRange /*whole*/, Space /*space*/) {
+  return fail(ErrorKind::Denied, "this {} image cannot be written", traits().format);
+}
+
+Result<void> Image::resize(ByteCount /*size*/) {
+  return fail(ErrorKind::Unsupported, "{} images cannot be resized", traits().format);
+}
+
+}  // namespace flatimg

@@ -1,2 +1,0 @@
-// Keeps the room linkable until its first source file.
-namespace flatimg {}

@@ -1,0 +1,104 @@
+// Qcow2Image: what is written when.
+//
+// One write-back, and the rule behind each step:
+//
+//   note what was unlinked so far            the release at the end belongs to it (O3)
+//   copy changed L1 sectors, L2 pages        what is mentioned from here on waits for the next one
+//   copy refcount table and blocks           behind the former: they count at least what those mention (O1)
+//   Prepare: blocks with raised counters     O1
+//   barrier                                  also covers data of new clusters (O2) and new L2 tables (O4)
+//   Point:   refcount table, its pointer     O4
+//   barrier
+//   Mention: L2 pages, L1 sectors
+//   barrier                                  everything acknowledged before is on disk
+//   release what was unlinked                O3, the free rule
+//
+// Steps without writes cost no barrier. Where clusters were reserved ahead, and the guest saw zeroes before, a small
+// write and its fsync therefore cost one table write and one barrier.
+#include "base/log.h"
+#include "qcow2/qcow2_image.h"
+
+namespace flatimg::qcow2 {
+
+Result<void> Qcow2Image::write_back() {
+  FreeSpace::Pending unlinked = free_space_.begin_release();
+  WriteOrder order;
+  if (l1_.collect(order, Step::Mention)) order.fence();
+  l2_.collect(order);
+  free_space_.collect(order);
+  auto done = order.run(*file_, data_file_.get());
+  if (!done) {
+    l1_.failed();
+    l2_.failed();
+    free_space_.failed(std::move(unlinked));
+    flusher_.note_change();
+    return Failure(std::move(done.error()));
+  }
+  host_writes_ += done->writes;
+  barriers_ += done->barriers;
+  l1_.written();
+  l2_.written();
+  free_space_.written();
+  if (unlinked.empty()) return {};
+  flusher_.note_change();  // the lowered counters
+  return free_space_.finish_release(std::move(unlinked));
+}
+
+// Keeps what waits within the budget: writers are slowed, never failed. An error is reported by the next flush.
+void Qcow2Image::throttle() {
+  constexpr std::uint64_t kMostPending = 1u << 20;  // clusters; 16 bytes each while they wait
+  const std::size_t waiting = l2_.dirty_pages() + free_space_.dirty_pages();
+  const std::size_t limit = l2_.dirty_limit();
+  const bool many_pending = free_space_.pending_clusters() > kMostPending;
+  if (waiting > limit / 2 || many_pending) flusher_.hurry();
+  if (waiting > limit || free_space_.pending_clusters() > 2 * kMostPending) flusher_.make_room();
+}
+
+Result<void> Qcow2Image::flush() {
+  if (!traits_.writable) return {};
+  return flusher_.flush();
+}
+
+bool Qcow2Image::clean() const {
+  return l2_.dirty_pages() == 0 && free_space_.dirty_pages() == 0 && free_space_.pending_clusters() == 0;
+}
+
+Result<void> Qcow2Image::close() {
+  flusher_.stop();
+  if (!traits_.writable || !writing_begun_) return {};
+  Result<void> earlier = flusher_.flush();  // may report what a background flush met; the rest is tried all the same
+  CHECK(free_space_.return_reserved());
+  // Each round releases what the one before has unlinked, so a few are enough.
+  for (unsigned rounds = 0; rounds < 4 && !clean(); ++rounds) CHECK(flusher_.flush());
+  CHECK(free_space_.trim_file());
+  return earlier;
+}
+
+Counters Qcow2Image::counters() const {
+  auto& self = const_cast<Qcow2Image&>(*this);
+  const auto l2 = l2_.counts();
+  const auto space = self.free_space_.counts();
+  const auto flushes = self.flusher_.counts();
+  return {{"l2-cache-hits", l2.hits},
+          {"l2-cache-misses", l2.misses},
+          {"l2-cache-pages", l2.pages},
+          {"l2-dirty-pages", l2.dirty},
+          {"refcount-cache-hits", space.cache.hits},
+          {"refcount-cache-misses", space.cache.misses},
+          {"refcount-cache-pages", space.cache.pages},
+          {"refcount-dirty-pages", space.cache.dirty},
+          {"decoded-cache-hits", decoded_.counts().hits},
+          {"decoded-cache-misses", decoded_.counts().misses},
+          {"clusters-reserved", space.reserved},
+          {"clusters-free", space.free},
+          {"clusters-pending", space.pending},
+          {"clusters-granted", space.granted_total},
+          {"clusters-released", space.released_total},
+          {"flushes", flushes.flushes},
+          {"flushes-in-background", flushes.background},
+          {"flush-failures", flushes.failures},
+          {"table-writes", host_writes_.load()},
+          {"barriers", barriers_.load()}};
+}
+
+}  // namespace flatimg::qcow2

@@ -1,0 +1,346 @@
+#include "qcow2/free_space.h"
+
+#include <algorithm>
+
+#include "base/checked.h"
+#include "base/limits.h"
+#include "base/log.h"
+
+namespace flatimg::qcow2 {
+
+namespace {
+
+constexpr ByteCount kFirstReserve{1u << 20};
+
+}  // namespace
+
+FreeSpace::FreeSpace(HostFile& file, const Header& header, ByteCount cache_budget)
+    : file_(file),
+      cluster_(header.cluster()),
+      refcounts_(file, header, cache_budget),
+      ahead_(std::clamp<std::uint64_t>(kFirstReserve / header.cluster(), 1, kMostReservedClusters)) {}
+
+Result<void> FreeSpace::open() {
+  const MutexLock lock(mutex_);
+  TRY(const ByteCount size, file_.size());
+  end_ = ceil_divide(size.value(), cluster_.value());
+  unknown_end_ = end_;
+  file_clusters_ = end_;
+  return refcounts_.open(end_);
+}
+
+HostRange FreeSpace::bytes_of(ClusterRun run) const {
+  return {HostOffset(0) + cluster_ * run.first, cluster_ * run.count};
+}
+
+// --- taking ---------------------------------------------------------------------------------------------------------
+
+Result<FreeSpace::Grant> FreeSpace::take(std::uint64_t wanted) {
+  const MutexLock lock(mutex_);
+  if (reserved_.empty()) CHECK(refill(wanted));
+  Grant& first = reserved_.front();
+  const Grant grant{{first.run.first, std::min(wanted, first.run.count)}, first.reads_zero};
+  first.run = {first.run.first + grant.run.count, first.run.count - grant.run.count};
+  if (first.run.count == 0) reserved_.pop_front();
+  counts_.granted_total += grant.run.count;
+  return grant;
+}
+
+void FreeSpace::give_back(const Grant& grant) {
+  const MutexLock lock(mutex_);
+  reserved_.push_front({grant.run, false});  // it may have been written to
+}
+
+Result<void> FreeSpace::refill(std::uint64_t wanted) {
+  const std::uint64_t goal = std::max(wanted, ahead_);
+  const std::uint64_t most = std::max<std::uint64_t>(1, std::min(kMostReserved / cluster_, kMostReservedClusters));
+  ahead_ = std::min(ahead_ * 2, most);
+  TRY(const bool reused, refill_from_free(goal));
+  if (reused) return {};
+  TRY(const bool found, refill_from_file(goal));
+  if (found) return {};
+  return refill_from_end(wanted);
+}
+
+Result<void> FreeSpace::reserve(ClusterRun run) {
+  for (std::uint64_t cluster = run.first; cluster < run.end(); ++cluster) {
+    if (tables_.contains(cluster)) {
+      return fail(ErrorKind::CorruptImage,
+                  "{}: host cluster {} is counted as free, but holds a table: run qemu-img check -r all", file_.name(),
+                  cluster);
+    }
+  }
+  CHECK(refcounts_.raise(run));
+  reserved_.push_back({run, false});
+  return {};
+}
+
+Result<bool> FreeSpace::refill_from_free(std::uint64_t wanted) {
+  bool any = false;
+  while (wanted > 0 && !free_.empty()) {
+    ClusterRun& run = free_.front();
+    const ClusterRun part{run.first, std::min(run.count, wanted)};
+    CHECK(reserve(part));
+    run = {run.first + part.count, run.count - part.count};
+    if (run.count == 0) free_.pop_front();
+    wanted -= part.count;
+    any = true;
+  }
+  return any;
+}
+
+// Looks for counters that are 0 in the part of the file that nobody has looked at. The work of one call is bounded, so
+// that a full image costs a little at each refill and not much at the first.
+Result<bool> FreeSpace::refill_from_file(std::uint64_t wanted) {
+  constexpr unsigned kMostPages = 256;
+  for (unsigned pages = 0; pages < kMostPages && next_unknown_ < unknown_end_; ++pages) {
+    TRY(const std::uint64_t used, refcounts_.used_prefix({next_unknown_, unknown_end_ - next_unknown_}));
+    next_unknown_ += used;
+    if (used > 0) continue;
+    const std::uint64_t most = std::min(wanted, unknown_end_ - next_unknown_);
+    TRY(const std::uint64_t unused, refcounts_.free_prefix({next_unknown_, most}));
+    const ClusterRun run{next_unknown_, unused};
+    if (!refcounts_.has_block(run.first / refcounts_.counters_per_block())) {
+      next_unknown_ += unused;  // a hole in the bookkeeping: not worth a new block
+      continue;
+    }
+    CHECK(reserve(run));
+    next_unknown_ += unused;
+    return true;
+  }
+  return false;
+}
+
+Result<void> FreeSpace::refill_from_end(std::uint64_t wanted) {
+  const std::uint64_t goal = std::max(wanted, ahead_ / 2);
+  auto appended = append(goal);
+  for (const std::uint64_t less : {wanted, std::uint64_t{1}}) {
+    if (appended || appended.error().kind != ErrorKind::NoSpace || less >= goal) continue;
+    appended = append(less);
+  }
+  return appended;
+}
+
+// --- growing --------------------------------------------------------------------------------------------------------
+
+// After a crash clusters beyond the end of the file may be counted: they are leaks, and stay so.
+Result<void> FreeSpace::skip_counted_end() {
+  if (end_known_) return {};
+  const std::uint64_t covered = refcounts_.table_entries() * refcounts_.counters_per_block();
+  for (std::uint64_t cluster = end_; cluster < covered;) {
+    const std::uint64_t block = cluster / refcounts_.counters_per_block();
+    if (!refcounts_.has_block(block)) {
+      cluster = (block + 1) * refcounts_.counters_per_block();
+      continue;
+    }
+    TRY(const std::uint64_t unused, refcounts_.free_prefix({cluster, covered - cluster}));
+    cluster += unused;
+    if (unused > 0) continue;
+    TRY(const std::uint64_t used, refcounts_.used_prefix({cluster, covered - cluster}));
+    cluster += used;
+    end_ = cluster;
+  }
+  end_known_ = true;
+  return {};
+}
+
+// Blocks and a larger table lie in front of the new run, and need counters themselves: computed until it agrees.
+FreeSpace::Plan FreeSpace::plan_append(std::uint64_t wanted) {
+  Plan plan;
+  for (;;) {
+    const std::uint64_t last_block = (end_ + plan.overhead() + wanted - 1) / refcounts_.counters_per_block();
+    Plan next;
+    for (std::uint64_t block = end_ / refcounts_.counters_per_block(); block <= last_block; ++block) {
+      if (!refcounts_.has_block(block)) next.blocks.push_back(block);
+    }
+    if (last_block >= refcounts_.table_entries()) {
+      const std::uint64_t entries = std::max(last_block + 1, refcounts_.table_entries() * 3 / 2);
+      next.table_clusters = std::max(plan.table_clusters, ceil_divide(entries * 8, cluster_.value()));
+    }
+    if (next.overhead() == plan.overhead()) return next;
+    plan = next;
+  }
+}
+
+Result<void> FreeSpace::grow_file(std::uint64_t clusters) {
+  const ByteCount needed = cluster_ * clusters;
+  TRY(const ByteCount size, file_.size());
+  if (size >= needed) return {};
+  if (file_.is_block_device()) {
+    return fail(ErrorKind::NoSpace, "{}: the device is full", file_.name());
+  }
+  CHECK(file_.resize(needed));
+  file_clusters_ = clusters;
+  return {};
+}
+
+Result<void> FreeSpace::append(std::uint64_t wanted) {
+  CHECK(skip_counted_end());
+  const Plan plan = plan_append(wanted);
+  if (cluster_ * plan.table_clusters > limits::kQcow2RefcountTable) {
+    return fail(ErrorKind::NoSpace, "{}: the refcount table cannot grow further", file_.name());
+  }
+  const std::uint64_t first = end_;
+  const ClusterRun all{first, plan.overhead() + wanted};
+  CHECK(grow_file(all.end()));
+  if (file_.is_block_device()) CHECK(file_.zero(bytes_of({first, plan.overhead()}), Space::Keep));
+
+  const ClusterRun old_table = refcounts_.table_clusters();
+  if (plan.table_clusters > 0) refcounts_.move_table({first + plan.blocks.size(), plan.table_clusters});
+  std::uint64_t place = first;
+  for (const std::uint64_t block : plan.blocks) refcounts_.add_block(block, place++);
+  if (auto raised = refcounts_.raise(all); !raised) {
+    // Nothing of this has been written, because collect() takes our mutex.
+    for (const std::uint64_t block : plan.blocks) refcounts_.remove_block(block);
+    if (plan.table_clusters > 0) refcounts_.undo_move_table(old_table);
+    return raised;
+  }
+  for (std::uint64_t cluster = first; cluster < first + plan.overhead(); ++cluster) tables_.insert(cluster);
+  if (plan.table_clusters > 0) {
+    pending_.push_back(old_table);
+    pending_clusters_ += old_table.count;
+  }
+  end_ = all.end();
+  reserved_.push_back({{first + plan.overhead(), wanted}, !file_.is_block_device()});
+  return {};
+}
+
+// --- releasing ------------------------------------------------------------------------------------------------------
+
+void FreeSpace::release_later(ClusterRun run) {
+  const MutexLock lock(mutex_);
+  if (!pending_.empty() && pending_.back().end() == run.first) {
+    pending_.back().count += run.count;  // may hold a cluster twice only as two entries
+  } else {
+    pending_.push_back(run);
+  }
+  pending_clusters_ += run.count;
+}
+
+FreeSpace::Pending FreeSpace::begin_release() {
+  const MutexLock lock(mutex_);
+  return std::exchange(pending_, {});
+}
+
+void FreeSpace::collect(WriteOrder& order) {
+  const MutexLock lock(mutex_);
+  refcounts_.collect(order);
+}
+
+void FreeSpace::written() {
+  const MutexLock lock(mutex_);
+  refcounts_.written();
+}
+
+void FreeSpace::failed(Pending pending) {
+  const MutexLock lock(mutex_);
+  refcounts_.failed();
+  pending_.insert(pending_.begin(), pending.begin(), pending.end());
+}
+
+namespace {
+
+// Sorted, and neighbours joined, so that one punch gives much back. A cluster that is named twice stays so.
+FreeSpace::Pending joined(FreeSpace::Pending runs) {
+  std::sort(runs.begin(), runs.end(), [](ClusterRun a, ClusterRun b) { return a.first < b.first; });
+  FreeSpace::Pending result;
+  for (const ClusterRun& run : runs) {
+    if (!result.empty() && result.back().end() == run.first) {
+      result.back().count += run.count;
+    } else {
+      result.push_back(run);
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+Result<void> FreeSpace::finish_release(Pending pending) {
+  pending = joined(std::move(pending));
+  for (std::size_t next = 0; next < pending.size(); ++next) {
+    const ClusterRun run = pending[next];
+    std::vector<ClusterRun> freed;
+    {
+      const MutexLock lock(mutex_);
+      auto lowered = refcounts_.lower(run);
+      if (!lowered) {  // what is left waits for the next flush
+        pending_.insert(pending_.end(), pending.begin() + static_cast<std::ptrdiff_t>(next), pending.end());
+        return Failure(std::move(lowered.error()));
+      }
+      freed = *std::move(lowered);
+      for (const ClusterRun& part : freed) {
+        for (std::uint64_t cluster = part.first; cluster < part.end(); ++cluster) tables_.erase(cluster);
+      }
+    }
+    pending_clusters_ -= run.count;
+    for (const ClusterRun& part : freed) {
+      if (auto punched = file_.zero(bytes_of(part), Space::Release); !punched) {
+        log(LogLevel::Warning, "giving freed space back: {}", punched.error().text);
+      }
+      const MutexLock lock(mutex_);
+      counts_.released_total += part.count;
+      free_.push_back(part);
+    }
+  }
+  return {};
+}
+
+Result<void> FreeSpace::return_reserved() {
+  const MutexLock lock(mutex_);
+  while (!reserved_.empty()) {
+    TRY(const auto freed, refcounts_.lower(reserved_.front().run));
+    free_.insert(free_.end(), freed.begin(), freed.end());
+    reserved_.pop_front();
+  }
+  return {};
+}
+
+Result<void> FreeSpace::trim_file() {
+  const MutexLock lock(mutex_);
+  if (!end_known_ || file_.is_block_device()) return {};
+  std::sort(free_.begin(), free_.end(), [](ClusterRun a, ClusterRun b) { return a.first < b.first; });
+  while (!free_.empty() && free_.back().end() == end_) {
+    end_ = free_.back().first;
+    free_.pop_back();
+  }
+  TRY(const ByteCount size, file_.size());
+  if (size <= cluster_ * end_) return {};
+  CHECK(file_.resize(cluster_ * end_));
+  file_clusters_ = end_;
+  return file_.barrier();
+}
+
+// --- tables ---------------------------------------------------------------------------------------------------------
+
+void FreeSpace::protect(ClusterRun run) {
+  const MutexLock lock(mutex_);
+  for (std::uint64_t cluster = run.first; cluster < run.end(); ++cluster) tables_.insert(cluster);
+}
+
+void FreeSpace::protect_refcounts() {
+  const MutexLock lock(mutex_);
+  for (const ClusterRun& run : refcounts_.own_clusters()) {
+    for (std::uint64_t cluster = run.first; cluster < run.end(); ++cluster) tables_.insert(cluster);
+  }
+}
+
+bool FreeSpace::may_hold_data(ClusterRun run) {
+  const MutexLock lock(mutex_);
+  for (std::uint64_t cluster = run.first; cluster < run.end(); ++cluster) {
+    if (tables_.contains(cluster)) return false;
+  }
+  return true;
+}
+
+FreeSpace::Counts FreeSpace::counts() {
+  const MutexLock lock(mutex_);
+  Counts counts = counts_;
+  for (const Grant& grant : reserved_) counts.reserved += grant.run.count;
+  for (const ClusterRun& run : free_) counts.free += run.count;
+  counts.pending = pending_clusters_;
+  counts.cache = refcounts_.cache_counts();
+  return counts;
+}
+
+}  // namespace flatimg::qcow2

@@ -1,0 +1,188 @@
+// Qcow2Image: reading the tables and judging them, before anything is written; and what happens at the first write.
+//
+// Refused at open, for reading too: tables that do not lie in the file or lie on each other, and data beyond the end of
+// the file as far as a bounded look shows it (a truncated image). Everything else that is wrong inside is an error where
+// it is met.
+#include <algorithm>
+#include <array>
+
+#include "base/checked.h"
+#include "base/log.h"
+#include "qcow2/qcow2_image.h"
+
+namespace flatimg::qcow2 {
+
+namespace {
+
+constexpr ByteCount kPage{4096};
+
+// The shares of cache-size: most goes to L2 pages, a sixteenth to refcounts, a quarter to decoded clusters.
+ByteCount refcount_share(ByteCount cache) { return ByteCount(cache.value() / 16); }
+ByteCount decoded_share(ByteCount cache) { return ByteCount(cache.value() / 4); }
+ByteCount l2_share(ByteCount cache) { return cache - refcount_share(cache) - decoded_share(cache); }
+
+}  // namespace
+
+Result<Header> read_header(HostFile& file) {
+  TRY(const ByteCount size, file.size());
+  std::array<std::byte, 512> sector{};
+  CHECK(file.read(HostOffset(0), sector));
+  auto area = header_area(sector);
+  if (!area) return Failure(std::move(area.error()).within(file.name()));
+  std::vector<std::byte> cluster(area->value());
+  CHECK(file.read(HostOffset(0), cluster));
+  auto header = parse_header(cluster, size);
+  if (!header) return Failure(std::move(header.error()).within(file.name()));
+  return header;
+}
+
+Qcow2Image::Qcow2Image(std::unique_ptr<HostFile> file, Header header, std::unique_ptr<HostFile> data_file, Image* below,
+                       OpenOptions options)
+    : file_(std::move(file)),
+      data_file_(std::move(data_file)),
+      below_(below),
+      header_(std::move(header)),
+      layout_(header_),
+      options_(options),
+      l2_(*file_, std::min(kPage, header_.cluster()), l2_share(options.cache_size)),
+      free_space_(*file_, header_, refcount_share(options.cache_size)),
+      decoded_(decoded_share(options.cache_size)),
+      flusher_([this] { return write_back(); }, options.flush_interval) {
+  traits_.format = "qcow2";
+  traits_.unit = layout_.cluster();
+  traits_.granule = layout_.granule();
+  traits_.writable = options_.writable;
+  traits_.has_below = below_ != nullptr;
+}
+
+Result<std::unique_ptr<Qcow2Image>> Qcow2Image::open(std::unique_ptr<HostFile> file, Header header,
+                                                     std::unique_ptr<HostFile> data_file, Image* below,
+                                                     OpenOptions options) {
+  if (header.crypt_method != 0) {
+    return fail(ErrorKind::Unsupported, "{}: encrypted images are not supported: convert it with qemu-img",
+                file->name());
+  }
+  std::unique_ptr<Qcow2Image> image(
+      new Qcow2Image(std::move(file), std::move(header), std::move(data_file), below, options));
+  CHECK(image->load());
+  return image;
+}
+
+Result<void> Qcow2Image::load() {
+  if (header_.has(incompatible::kCorrupt) && options_.writable) {
+    traits_.writable = false;
+    traits_.read_only_reason = "it is marked corrupt: repair it with qemu-img check -r all";
+  }
+  CHECK(check_place("L1 table", {header_.l1_table, ByteCount(header_.l1_entries) * 8}));
+  CHECK(check_place("refcount table",
+                    {header_.refcount_table, ByteCount(header_.refcount_table_clusters) * header_.cluster().value()}));
+  CHECK(l1_.read(*file_, header_.l1_table, header_.l1_entries));
+  CHECK(free_space_.open());
+  CHECK(check_l1());
+  CHECK(check_data_lies_in_file());
+  if (traits_.writable) flusher_.start();
+  return {};
+}
+
+// A table needs room in the file, as far as whole clusters of it exist, and must leave the header alone.
+Result<void> Qcow2Image::check_place(std::string_view what, HostRange range) const {
+  TRY(const ByteCount size, file_->size());
+  if (range.length.is_zero()) return {};
+  if (range.begin.value() < header_.cluster().value()) {
+    return fail(ErrorKind::InvalidImage, "{}: the {} would lie on the header", file_->name(), what);
+  }
+  if (range.end().value() > align_up(size, header_.cluster()).value()) {
+    return fail(ErrorKind::InvalidImage, "{}: the {} lies behind the end of the file: the image is truncated",
+                file_->name(), what);
+  }
+  return {};
+}
+
+// Every L2 table is a cluster of the file, and no two tables lie on each other.
+Result<void> Qcow2Image::check_l1() const {
+  std::vector<std::uint64_t> clusters;
+  for (std::uint64_t index = 0; index < l1_.size(); ++index) {
+    auto table = table_of(index);
+    if (!table) return Failure(std::move(table.error()));
+    if (*table) clusters.push_back(cluster_number((*table)->at));
+  }
+  const std::uint64_t l1_clusters = ceil_divide(header_.l1_entries * std::uint64_t{8}, header_.cluster().value());
+  const std::uint64_t l1_first = cluster_number(header_.l1_table);
+  for (std::uint64_t n = 0; n < l1_clusters; ++n) clusters.push_back(l1_first + n);
+  const std::uint64_t refcounts_first = cluster_number(header_.refcount_table);
+  for (std::uint64_t n = 0; n < header_.refcount_table_clusters; ++n) clusters.push_back(refcounts_first + n);
+  clusters.push_back(0);
+  std::sort(clusters.begin(), clusters.end());
+  if (const auto twice = std::adjacent_find(clusters.begin(), clusters.end()); twice != clusters.end()) {
+    return fail(ErrorKind::CorruptImage, "{}: two tables lie in host cluster {}: run qemu-img check -r all",
+                file_->name(), *twice);
+  }
+  return {};
+}
+
+// A bounded look at the L2 tables: an image that was cut off should be refused, not fail when it is read. Larger images
+// are not looked at as a whole, because opening must be quick.
+Result<void> Qcow2Image::check_data_lies_in_file() {
+  constexpr ByteCount kMostTables{4u << 20};
+  std::uint64_t tables_left = std::max<std::uint64_t>(1, kMostTables / layout_.cluster());
+  for (std::uint64_t index = 0; index < l1_.size() && tables_left > 0; ++index) {
+    TRY(const auto table, table_of(index));
+    if (!table) continue;
+    --tables_left;
+    for (std::uint64_t entry = 0; entry < layout_.entries_per_table();) {
+      const GuestOffset at = GuestOffset(0) + layout_.span() * index + layout_.cluster() * entry;
+      if (at.value() >= header_.size.value()) break;
+      TRY(const EntryPlace place, entry_in(*table, at));
+      for (std::size_t nth = 0; nth < place.entries_left; ++nth) {
+        const Entry found = load_entry(place, nth);
+        const bool compressed = Layout::is_compressed(found);
+        const HostOffset host = compressed ? layout_.compressed_range(found).at : HostOffset(found.word & kOffsetMask);
+        if (data_file_ == nullptr && cluster_number(host) >= free_space_.file_clusters()) {
+          return fail(ErrorKind::InvalidImage,
+                      "{}: guest byte {} is stored at byte {}, behind the end of the file: the image is truncated",
+                      file_->name(), (at + layout_.cluster() * nth).value(), host.value());
+        }
+      }
+      entry += place.entries_left;
+    }
+  }
+  return {};
+}
+
+// --- the first write ------------------------------------------------------------------------------------------------
+
+Result<void> Qcow2Image::begin_writing() {
+  if (writing_begun_.load(std::memory_order_acquire)) return {};
+  const MutexLock lock(tables_mutex_);
+  if (writing_begun_.load(std::memory_order_relaxed)) return {};
+  CHECK(begin_writing_once());
+  writing_begun_.store(true, std::memory_order_release);
+  return {};
+}
+
+// Whoever writes without maintaining what an autoclear bit stands for clears the bit before the first change.
+Result<void> Qcow2Image::begin_writing_once() {
+  assert(traits_.writable);
+  protect_tables();
+  const std::uint64_t kept = header_.autoclear & autoclear::kRawDataFile;
+  if (header_.version < 3 || kept == header_.autoclear) return {};
+  std::array<std::byte, 8> word{};
+  store_be(std::span(word), 0, kept);
+  CHECK(file_->write(field::kAutoclear, std::span<const std::byte>(word)));
+  CHECK(file_->barrier());
+  header_.autoclear = kept;
+  return {};
+}
+
+void Qcow2Image::protect_tables() {
+  free_space_.protect({0, 1});
+  free_space_.protect({cluster_number(header_.l1_table),
+                       ceil_divide(header_.l1_entries * std::uint64_t{8}, header_.cluster().value())});
+  free_space_.protect_refcounts();
+  for (std::uint64_t index = 0; index < l1_.size(); ++index) {
+    if (const auto table = table_of(index); table && *table) free_space_.protect({cluster_number((*table)->at), 1});
+  }
+  if (header_.snapshots > 0) free_space_.protect({cluster_number(header_.snapshot_table), 1});
+}
+
+}  // namespace flatimg::qcow2

@@ -1,0 +1,136 @@
+// An open qcow2 image, as engine/image sees it. The parts of the class are in files of their own:
+//
+//   open.cpp     reading the tables and judging them, before anything is written
+//   map.cpp      guest range -> extent
+//   place.cpp    space for new data, and linking it
+//   zero.cpp     zero and discard
+//   flush.cpp    what is written when (O1..O4), closing
+//   encoded.cpp  compressed clusters
+//
+// Locks, beside the map lock that callers hold: tables_mutex_ (ImageState) to create or copy an L2 table; FreeSpace's own.
+// Entries of one guest cluster change only under the map lock, so readers need none.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+
+#include "cache/flusher.h"
+#include "codec/decoded_cache.h"
+#include "image/image.h"
+#include "qcow2/free_space.h"
+
+namespace flatimg::qcow2 {
+
+struct OpenOptions {
+  bool writable = false;
+  ByteCount cache_size{64u << 20};
+  std::chrono::milliseconds flush_interval{5000};
+};
+
+/// Reads and judges the header of a file that is known to be qcow2.
+Result<Header> read_header(HostFile& file);
+
+class Qcow2Image final : public Image {
+ public:
+  /// `data_file` holds guest data when the header says so; `below` is the backing image or nullptr and outlives this.
+  /// Checks the tables that are always needed. Repairs refcounts first when the image is dirty and to be written.
+  static Result<std::unique_ptr<Qcow2Image>> open(std::unique_ptr<HostFile> file, Header header,
+                                                  std::unique_ptr<HostFile> data_file, Image* below,
+                                                  OpenOptions options);
+
+  [[nodiscard]] const Traits& traits() const override { return traits_; }
+  [[nodiscard]] ByteCount size() const override { return header_.size; }
+  Result<Extent> map(GuestRange want, Look look) override;
+  Result<std::shared_ptr<const AlignedBytes>> decode(const Encoded& encoded) override;
+  Result<Placement> place(GuestRange want) override;
+  Result<void> link(Placement placement) override;
+  Result<GuestRange> zero(GuestRange whole, Space space) override;
+  Result<void> flush() override;
+  Result<void> close() override;
+  [[nodiscard]] Image* below() const override { return below_; }
+  [[nodiscard]] Counters counters() const override;
+
+ private:
+  class Reservation;
+  Qcow2Image(std::unique_ptr<HostFile> file, Header header, std::unique_ptr<HostFile> data_file, Image* below,
+             OpenOptions options);
+
+  // --- open.cpp ---
+  Result<void> load();
+  Result<void> check_place(std::string_view what, HostRange range) const;
+  Result<void> check_l1() const;
+  Result<void> check_data_lies_in_file();
+  Result<void> begin_writing();
+  Result<void> begin_writing_once() REQUIRES(tables_mutex_);
+  void protect_tables();
+
+  // --- encoded.cpp ---
+  Result<std::shared_ptr<const AlignedBytes>> decode_cluster(std::uint64_t token);
+
+  // --- map.cpp ---
+  /// Where the entry of a guest cluster is: a page of its L2 table, and the first of its words there.
+  struct EntryPlace {
+    TableCache::Pin page;
+    std::size_t word = 0;
+    std::size_t entries_left = 0;  // in the page, this one included
+    bool own = false;              // the table belongs to nobody else
+  };
+  struct TablePlace {
+    HostOffset at;
+    bool own = false;  // no snapshot shares the table
+  };
+  Result<std::optional<TablePlace>> table_of(std::uint64_t l1_index) const;
+  Result<EntryPlace> entry_in(TablePlace table, GuestOffset at);
+  [[nodiscard]] Entry load_entry(const EntryPlace& place, std::size_t nth) const;
+  [[nodiscard]] GuestRange unallocated_span(GuestRange want) const;
+  Result<Extent> map_in_page(GuestRange want, const EntryPlace& place, Look look);
+  Result<Extent> data_extent(Extent extent, Meaning meaning, Look look);
+  [[nodiscard]] HostOffset host_of(const Meaning& meaning, GuestOffset at) const;
+  [[nodiscard]] HostFile& data_holder() const { return data_file_ ? *data_file_ : *file_; }
+  [[nodiscard]] std::uint64_t cluster_number(HostOffset at) const { return at / layout_.cluster(); }
+
+  // --- place.cpp ---
+  struct Run;
+  Result<HostOffset> own_table(std::uint64_t l1_index);
+  Result<HostOffset> make_table(std::uint64_t l1_index) REQUIRES(tables_mutex_);
+  Result<void> copy_table(HostOffset from, HostOffset to);
+  Result<Placement> place_reserved(GuestRange want, EntryPlace place, const Meaning& meaning);
+  Result<Placement> place_fresh(GuestRange want, EntryPlace place);
+  Placement placement(GuestRange fill, std::unique_ptr<Reservation> reservation, HostOffset first_cluster);
+  [[nodiscard]] bool must_carry_whole(Entry entry) const;
+  [[nodiscard]] bool reads_zero(Entry entry, GuestRange part) const;
+  [[nodiscard]] Entry linked_entry(Entry old, const Reservation& reservation, std::size_t nth, GuestRange fill) const;
+  void release_old(Entry old);
+
+  // --- zero.cpp ---
+  Result<GuestRange> zero_in_table(GuestRange whole, Space space);
+  [[nodiscard]] std::optional<Entry> zeroed_entry(Entry old, GuestRange part, Space space) const;
+  [[nodiscard]] GuestRange cluster_at(GuestOffset at) const;
+
+  // --- flush.cpp ---
+  Result<void> write_back();
+  void throttle();
+  [[nodiscard]] bool clean() const;
+
+  std::unique_ptr<HostFile> file_;
+  std::unique_ptr<HostFile> data_file_;
+  Image* below_;
+  Header header_;
+  Layout layout_;
+  Traits traits_;
+  OpenOptions options_;
+
+  ResidentTable l1_;
+  TableCache l2_;
+  FreeSpace free_space_;
+  DecodedCache decoded_;
+
+  Mutex tables_mutex_{Rank::ImageState};
+  std::atomic<bool> writing_begun_{false};
+  std::atomic<std::uint64_t> host_writes_{0};
+  std::atomic<std::uint64_t> barriers_{0};
+  Flusher flusher_;  // last: its thread uses what is above
+};
+
+}  // namespace flatimg::qcow2

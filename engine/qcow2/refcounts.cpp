@@ -1,0 +1,195 @@
+#include "qcow2/refcounts.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/log.h"
+#include "qcow2/refcount_block.h"
+
+namespace flatimg::qcow2 {
+
+namespace {
+
+constexpr ByteCount kPage{4096};
+
+}  // namespace
+
+struct Refcounts::Part {
+  TableCache::Pin page;       // not valid: no block covers these clusters, all counters are 0
+  std::uint64_t index = 0;    // of the first counter, in the page
+  std::uint64_t count = 0;
+};
+
+Refcounts::Refcounts(HostFile& file, const Header& header, ByteCount cache_budget)
+    : file_(file),
+      layout_(header),
+      cache_(file, std::min(kPage, header.cluster()), cache_budget),
+      table_at_(header.refcount_table),
+      table_cluster_count_(header.refcount_table_clusters) {}
+
+HostOffset Refcounts::block_at(std::uint64_t block) const {
+  return HostOffset(table_.load(block) & ~kRefcountTableReserved);
+}
+
+Result<void> Refcounts::open(std::uint64_t file_clusters) {
+  CHECK(table_.read(file_, table_at_, table_cluster_count_ * (layout_.cluster().value() / 8)));
+  std::vector<std::uint64_t> seen;
+  for (std::uint64_t block = 0; block < table_.size(); ++block) {
+    const std::uint64_t entry = table_.load(block);
+    if (entry == 0) continue;
+    const HostOffset at = block_at(block);
+    if ((entry & kRefcountTableReserved) != 0 || !(at % layout_.cluster()).is_zero() ||
+        at / layout_.cluster() >= file_clusters) {
+      return fail(ErrorKind::CorruptImage,
+                  "refcount block {} lies at byte {}, which is not a cluster of the file: run qemu-img check -r all",
+                  block, at.value());
+    }
+    seen.push_back(at.value());
+  }
+  std::sort(seen.begin(), seen.end());
+  if (const auto twice = std::adjacent_find(seen.begin(), seen.end()); twice != seen.end()) {
+    return fail(ErrorKind::CorruptImage, "two refcount blocks lie at byte {}: run qemu-img check -r all", *twice);
+  }
+  return {};
+}
+
+Result<Refcounts::Part> Refcounts::part_at(std::uint64_t cluster, std::uint64_t at_most) {
+  const std::uint64_t block = cluster / counters_per_block();
+  const std::uint64_t in_block = cluster % counters_per_block();
+  const std::uint64_t per_page = cache_.page_size().value() * 8 >> layout_.refcount_order();
+  Part part;
+  part.index = in_block % per_page;
+  part.count = std::min(at_most, per_page - part.index);
+  if (!has_block(block)) return part;
+  const HostOffset page_at = block_at(block) + cache_.page_size() * (in_block / per_page);
+  TRY(part.page, cache_.pin(page_at));
+  return part;
+}
+
+Result<std::uint64_t> Refcounts::count_of(std::uint64_t cluster) {
+  TRY(const Part part, part_at(cluster, 1));
+  return part.page.valid() ? read_counter(part.page.bytes(), part.index, layout_.refcount_order()) : 0;
+}
+
+Result<std::uint64_t> Refcounts::free_prefix(ClusterRun run) {
+  TRY(const Part part, part_at(run.first, run.count));
+  if (!part.page.valid()) return part.count;
+  std::uint64_t n = 0;
+  while (n < part.count && read_counter(part.page.bytes(), part.index + n, layout_.refcount_order()) == 0) ++n;
+  return n;
+}
+
+Result<std::uint64_t> Refcounts::used_prefix(ClusterRun run) {
+  TRY(const Part part, part_at(run.first, run.count));
+  if (!part.page.valid()) return std::uint64_t{0};
+  std::uint64_t n = 0;
+  while (n < part.count && read_counter(part.page.bytes(), part.index + n, layout_.refcount_order()) != 0) ++n;
+  return n;
+}
+
+Result<void> Refcounts::raise(ClusterRun run) {
+  std::vector<Part> parts;
+  for (std::uint64_t done = 0; done < run.count;) {
+    TRY(Part part, part_at(run.first + done, run.count - done));
+    assert(part.page.valid());
+    for (std::uint64_t n = 0; n < part.count; ++n) {
+      if (read_counter(part.page.bytes(), part.index + n, layout_.refcount_order()) == layout_.largest_refcount()) {
+        return fail(ErrorKind::Limit, "the refcount of host cluster {} would exceed its width", run.first + done + n);
+      }
+    }
+    done += part.count;
+    parts.push_back(std::move(part));
+  }
+  for (Part& part : parts) {
+    auto edit = part.page.edit(Step::Prepare);
+    for (std::uint64_t n = 0; n < part.count; ++n) {
+      const auto old = read_counter(edit.bytes(), part.index + n, layout_.refcount_order());
+      write_counter(edit.bytes(), part.index + n, layout_.refcount_order(), old + 1);
+    }
+  }
+  return {};
+}
+
+Result<std::vector<ClusterRun>> Refcounts::lower(ClusterRun run) {
+  std::vector<ClusterRun> freed;
+  for (std::uint64_t done = 0; done < run.count;) {
+    TRY(Part part, part_at(run.first + done, run.count - done));
+    if (part.page.valid()) {
+      auto edit = part.page.edit(Step::Mention);
+      for (std::uint64_t n = 0; n < part.count; ++n) {
+        const std::uint64_t cluster = run.first + done + n;
+        const auto old = read_counter(edit.bytes(), part.index + n, layout_.refcount_order());
+        if (old == 0) {
+          log(LogLevel::Error, "{}: the refcount of host cluster {} is too low", file_.name(), cluster);
+          continue;
+        }
+        write_counter(edit.bytes(), part.index + n, layout_.refcount_order(), old - 1);
+        if (old > 1) continue;
+        if (!freed.empty() && freed.back().end() == cluster) {
+          ++freed.back().count;
+        } else {
+          freed.push_back({cluster, 1});
+        }
+      }
+    }
+    done += part.count;
+  }
+  return freed;
+}
+
+bool Refcounts::has_block(std::uint64_t block) const { return block < table_.size() && table_.load(block) != 0; }
+
+void Refcounts::add_block(std::uint64_t block, std::uint64_t cluster) {
+  table_.store(block, (HostOffset(0) + layout_.cluster() * cluster).value());
+}
+
+void Refcounts::remove_block(std::uint64_t block) { table_.store(block, 0); }
+
+ClusterRun Refcounts::table_clusters() const { return {table_at_ / layout_.cluster(), table_cluster_count_}; }
+
+void Refcounts::move_table(ClusterRun place) {
+  table_at_ = HostOffset(0) + layout_.cluster() * place.first;
+  table_cluster_count_ = static_cast<std::uint32_t>(place.count);
+  table_.move_to(table_at_, place.count * (layout_.cluster().value() / 8));
+  moved_before_ = std::exchange(table_moved_, true);
+}
+
+void Refcounts::undo_move_table(ClusterRun former) {
+  const bool moved_before = moved_before_;
+  move_table(former);
+  table_moved_ = moved_before;
+}
+
+void Refcounts::collect(WriteOrder& order) {
+  writing_moved_table_ = std::exchange(table_moved_, false);
+  table_.collect(order, writing_moved_table_ ? Step::Prepare : Step::Point);
+  if (writing_moved_table_) {
+    std::array<std::byte, 12> pointer{};
+    store_be(std::span(pointer), 0, table_at_.value());
+    store_be(std::span(pointer), 8, table_cluster_count_);
+    order.add(Step::Point, field::kRefcountTable, pointer);
+  }
+  cache_.collect(order);
+}
+
+void Refcounts::written() {
+  table_.written();
+  cache_.written();
+  writing_moved_table_ = false;
+}
+
+void Refcounts::failed() {
+  table_.failed();
+  cache_.failed();
+  table_moved_ |= std::exchange(writing_moved_table_, false);
+}
+
+std::vector<ClusterRun> Refcounts::own_clusters() const {
+  std::vector<ClusterRun> runs{table_clusters()};
+  for (std::uint64_t block = 0; block < table_.size(); ++block) {
+    if (table_.load(block) != 0) runs.push_back({block_at(block) / layout_.cluster(), 1});
+  }
+  return runs;
+}
+
+}  // namespace flatimg::qcow2

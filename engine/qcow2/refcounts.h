@@ -1,0 +1,86 @@
+// The refcounts of host clusters: the refcount table in memory, the blocks through the page cache.
+//
+// Rules of writing (README, O1..O4):
+//   1. A page in which a counter rose goes out in step Prepare: before anything that mentions the cluster (O1).
+//   2. A page in which counters only fell goes out in step Mention: nothing on disk mentions those clusters (O3).
+//   3. A new entry of the refcount table goes out in step Point, behind the block that it points to (O4). A table that
+//      has moved goes out as a whole in Prepare, and the header's pointer to it in Point.
+// Not thread-safe: FreeSpace's mutex guards it.
+#pragma once
+
+#include <vector>
+
+#include "cache/resident_table.h"
+#include "cache/table_cache.h"
+#include "qcow2/header.h"
+#include "qcow2/layout.h"
+
+namespace flatimg::qcow2 {
+
+/// Host clusters by their number (host offset / cluster size).
+struct ClusterRun {
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  [[nodiscard]] std::uint64_t end() const { return first + count; }
+};
+
+class Refcounts {
+ public:
+  Refcounts(HostFile& file, const Header& header, ByteCount cache_budget);
+
+  /// Reads the table and checks that its entries are aligned, lie within `file_clusters` and differ.
+  Result<void> open(std::uint64_t file_clusters);
+
+  /// The counter of one cluster; 0 where no block covers it.
+  Result<std::uint64_t> count_of(std::uint64_t cluster);
+
+  /// How many clusters from run.first have counter 0, at most run.count. Stops at the end of a cache page.
+  Result<std::uint64_t> free_prefix(ClusterRun run);
+  /// How many clusters from run.first have a counter above 0. Stops at the end of a cache page.
+  Result<std::uint64_t> used_prefix(ClusterRun run);
+
+  /// Adds one to every counter. Blocks for all of the run exist. All or nothing.
+  Result<void> raise(ClusterRun run);
+  /// Takes one from every counter; returns the runs that became free. A counter that is 0 already is a contradiction
+  /// in the image: it is logged and left.
+  Result<std::vector<ClusterRun>> lower(ClusterRun run);
+
+  // --- blocks and the table ---
+  [[nodiscard]] std::uint64_t counters_per_block() const { return layout_.counters_per_block(); }
+  [[nodiscard]] bool has_block(std::uint64_t block) const;
+  void add_block(std::uint64_t block, std::uint64_t cluster);
+  void remove_block(std::uint64_t block);
+  /// Entries that the table has room for.
+  [[nodiscard]] std::uint64_t table_entries() const { return table_.size(); }
+  [[nodiscard]] ClusterRun table_clusters() const;
+  /// Moves the table to a larger place.
+  void move_table(ClusterRun place);
+  /// Takes move_table() back before anything was collected; blocks that only the larger table had room for are gone.
+  void undo_move_table(ClusterRun former);
+
+  void collect(WriteOrder& order);
+  void written();
+  void failed();
+
+  [[nodiscard]] TableCache::Counts cache_counts() const { return cache_.counts(); }
+  [[nodiscard]] std::size_t dirty_pages() const { return cache_.dirty_pages(); }
+  /// Every cluster that holds a part of the refcount structure.
+  [[nodiscard]] std::vector<ClusterRun> own_clusters() const;
+
+ private:
+  struct Part;  // the counters of a run that lie in one page
+  Result<Part> part_at(std::uint64_t cluster, std::uint64_t at_most);
+  [[nodiscard]] HostOffset block_at(std::uint64_t block) const;
+
+  HostFile& file_;
+  Layout layout_;
+  TableCache cache_;
+  ResidentTable table_;
+  HostOffset table_at_;
+  std::uint32_t table_cluster_count_;
+  bool table_moved_ = false;  // and the header does not know it yet
+  bool moved_before_ = false;
+  bool writing_moved_table_ = false;
+};
+
+}  // namespace flatimg::qcow2

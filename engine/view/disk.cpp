@@ -1,0 +1,123 @@
+// Disk: life and the read path. The write path is in write.cpp, zeroing in zero.cpp, holes in holes.cpp.
+#include "view/disk.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/checked.h"
+
+namespace flatimg {
+
+Disk::Disk(std::vector<std::unique_ptr<Image>> chain, DiskOptions options)
+    : chain_(std::move(chain)), top_(chain_.front().get()), options_(options), lock_(top_->traits().unit) {}
+
+Disk::~Disk() {
+  closing_ = true;
+  if (counting_thread_.joinable()) counting_thread_.join();
+  // An image may use the one behind it until it is gone.
+  for (auto& image : chain_) image.reset();
+}
+
+Result<void> Disk::check_range(GuestRange range) const {
+  const auto end = checked_add(range.begin.value(), range.length.value());
+  if (!end || *end > size().value()) {
+    return fail(ErrorKind::OutOfRange, "bytes {} to {} are not within the disk of {} bytes", range.begin.value(),
+                end.value_or(~std::uint64_t{0}), size().value());
+  }
+  return {};
+}
+
+// --- finding --------------------------------------------------------------------------------------------------------
+
+// Follows Below down the chain, in a loop. Beyond the end of a shorter image everything reads as zeroes.
+Result<Disk::Resolved> Disk::resolve_held(GuestRange want, Look look) {
+  Resolved found;
+  found.image = top_;
+  GuestOffset at = want.begin;
+  GuestRange where = want;
+  for (;;) {
+    const ByteCount size = found.image->size();
+    if (at.value() >= size.value()) {
+      found.extent = {where, Zeroes{}};
+      return found;
+    }
+    const GuestRange asked = GuestRange{at, where.length}.first(GuestOffset(size.value()) - at);
+    TRY(found.extent, found.image->map(asked, found.depth == 0 || look != Look::Overwrite ? look : Look::Data));
+    where = {want.begin, found.extent.where.length};
+    const auto* below = std::get_if<Below>(&found.extent.source);
+    if (below == nullptr) break;
+    found.image = below->image;
+    at = below->at;
+    ++found.depth;
+  }
+  if (const auto* encoded = std::get_if<Encoded>(&found.extent.source)) found.decoded_before = at - encoded->whole.begin;
+  found.extent.where = where;
+  return found;
+}
+
+Result<Disk::Resolved> Disk::resolve(GuestRange want, Look look) {
+  CHECK(check_range(want));
+  const RangeLock::Held held(lock_, want, RangeLock::Mode::Use);
+  return resolve_held(want, look);
+}
+
+// --- reading --------------------------------------------------------------------------------------------------------
+
+Result<void> Disk::read_piece(const Resolved& piece, std::span<std::byte> out) {
+  if (const auto* file = std::get_if<InFile>(&piece.extent.source)) return file->file->read(file->at, out);
+  if (const auto* encoded = std::get_if<Encoded>(&piece.extent.source)) {
+    TRY(const auto decoded, piece.image->decode(*encoded));
+    std::memcpy(out.data(), decoded->bytes().subspan(piece.decoded_before.value(), out.size()).data(), out.size());
+    return {};
+  }
+  std::memset(out.data(), 0, out.size());
+  return {};
+}
+
+Result<void> Disk::read_held(GuestRange range, std::span<std::byte> out) {
+  while (!range.empty()) {
+    TRY(const Resolved piece, resolve_held(range, Look::Data));
+    const std::uint64_t length = piece.extent.where.length.value();
+    CHECK(read_piece(piece, out.first(length)));
+    out = out.subspan(length);
+    range = range.without_first(piece.extent.where.length);
+  }
+  return {};
+}
+
+Result<void> Disk::read(GuestOffset at, std::span<std::byte> out) {
+  const GuestRange range{at, ByteCount(out.size())};
+  CHECK(check_range(range));
+  if (range.empty()) return {};
+  if (top_->traits().fixed_map) return read_held(range, out);
+  const RangeLock::Held held(lock_, range, RangeLock::Mode::Use);
+  return read_held(range, out);
+}
+
+// --- the rest -------------------------------------------------------------------------------------------------------
+
+Result<void> Disk::flush() { return top_->flush(); }
+
+Result<void> Disk::resize(ByteCount size) {
+  const GuestRange everything = whole_disk();
+  if (everything.empty()) return top_->resize(size);
+  const RangeLock::Held held(lock_, everything, RangeLock::Mode::Change);
+  return top_->resize(size);
+}
+
+Result<void> Disk::close() {
+  closing_ = true;
+  {
+    const MutexLock lock(counting_mutex_);
+    if (counting_thread_.joinable()) counting_thread_.join();
+  }
+  Result<void> outcome = top_->close();
+  for (std::size_t n = 1; n < chain_.size(); ++n) {
+    if (auto closed = chain_[n]->close(); !closed && outcome) outcome = std::move(closed);
+  }
+  return outcome;
+}
+
+Counters Disk::counters() const { return top_->counters(); }
+
+}  // namespace flatimg
