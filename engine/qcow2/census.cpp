@@ -1,0 +1,221 @@
+#include "qcow2/census.h"
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+
+#include "base/checked.h"
+#include "base/endian.h"
+#include "base/limits.h"
+#include "base/text.h"
+#include "qcow2/bitmap_directory.h"
+#include "qcow2/header.h"
+#include "qcow2/l2_census.h"
+#include "qcow2/snapshot_table.h"
+#include "qcow2/table_scan.h"
+
+namespace flatimg::qcow2 {
+
+namespace {
+
+constexpr std::uint64_t kMostClusters = std::uint64_t{1} << 32;
+
+// Tables that begin at the same place and have the same length are one table with several users.
+using TableUses = std::map<std::pair<HostOffset, std::uint32_t>, std::uint64_t>;
+
+class Walk {
+ public:
+  Walk(HostFile& file, const Header& header, Census& census, RangeCount& count, TableScan scan)
+      : file_(file), header_(header), layout_(header), census_(census), count_(count), scan_(std::move(scan)) {}
+
+  Result<void> everything_but_refcounts();
+  Result<void> refcount_structure();
+
+ private:
+  enum class Owner { Active, Snapshots };
+
+  Result<void> walk_l1(HostOffset at, std::uint32_t entries, std::uint64_t uses, Owner owner);
+  void note_l1_entry(std::uint64_t word, std::uint64_t uses, Owner owner);
+  Result<void> walk_snapshots();
+  TableUses usable_l1_tables(const SnapshotTable& table);
+  Result<void> walk_l2_tables();
+  Result<void> walk_bitmaps();
+  Result<void> walk_bitmap_table(HostOffset at, std::uint32_t entries, std::uint64_t uses);
+  void count_refcount_block(std::uint64_t word, std::uint64_t index);
+
+  // Calls visit(index, word) for each word that is not 0.
+  template <class Visit>
+  Result<void> each_word(HostOffset at, std::uint64_t words, const Visit& visit);
+
+  HostFile& file_;
+  const Header& header_;
+  Layout layout_;
+  Census& census_;
+  RangeCount& count_;
+  TableScan scan_;
+  std::unordered_map<std::uint64_t, L2Use> l2_uses_;
+};
+
+template <class Visit>
+Result<void> Walk::each_word(HostOffset at, std::uint64_t words, const Visit& visit) {
+  const HostRange table{at, align_up(ByteCount(words * 8), 512_B)};
+  return scan_.pieces(table, [&](ByteCount from, std::span<const std::byte> piece) -> Result<void> {
+    const std::uint64_t first = from.value() / 8;
+    const std::uint64_t here = std::min<std::uint64_t>(piece.size() / 8, words - std::min(words, first));
+    for (std::uint64_t i = 0; i < here; ++i) {
+      if (const auto word = load_be<std::uint64_t>(piece, i * 8); word != 0) visit(first + i, word);
+    }
+    return {};
+  });
+}
+
+// --- L1 and L2 ------------------------------------------------------------------------------------------------------
+
+void Walk::note_l1_entry(std::uint64_t word, std::uint64_t uses, Owner owner) {
+  if ((word & kL1Reserved) != 0) {
+    census_.findings.corruption(uses, "L1 entry {:#018x} has reserved bits set", word);
+  }
+  const std::uint64_t l2_table = word & kOffsetMask;
+  count_.add({HostOffset(l2_table), layout_.cluster()}, uses, "L2 table");
+  if (l2_table % layout_.cluster().value() != 0) {
+    census_.findings.corruption(uses, "the L2 table at {:#x} does not begin at a cluster", l2_table);
+  }
+  L2Use& use = l2_uses_[l2_table];
+  use.at = HostOffset(l2_table);
+  (owner == Owner::Active ? use.by_active : use.by_snapshots) += uses;
+}
+
+Result<void> Walk::walk_l1(HostOffset at, std::uint32_t entries, std::uint64_t uses, Owner owner) {
+  const HostRange table{at, ByteCount(entries) * 8};
+  if (!count_.add(table, uses, "L1 table") && at.value() > limits::kQcow2HostOffset) return {};
+  return each_word(at, entries, [&](std::uint64_t, std::uint64_t word) { note_l1_entry(word, uses, owner); });
+}
+
+TableUses Walk::usable_l1_tables(const SnapshotTable& table) {
+  TableUses uses;
+  for (const Snapshot& snapshot : table.snapshots) {
+    if (!(snapshot.l1_table % layout_.cluster()).is_zero()) {
+      census_.findings.corruption(1, "the L1 table of snapshot {} at {:#x} does not begin at a cluster",
+                                  shown(snapshot.id), snapshot.l1_table.value());
+    } else if (ByteCount(snapshot.l1_entries) * 8 > limits::kQcow2L1Table) {
+      census_.findings.corruption(1, "the L1 table of snapshot {} is too large ({} entries)", shown(snapshot.id),
+                                  snapshot.l1_entries);
+    } else {
+      ++uses[{snapshot.l1_table, snapshot.l1_entries}];
+    }
+    if (header_.version >= 3 && snapshot.extra_data_size < kLeastExtraDataInVersion3) {
+      census_.findings.corruption(1, "the snapshot table entry of snapshot {} is incomplete", shown(snapshot.id));
+    }
+  }
+  return uses;
+}
+
+Result<void> Walk::walk_snapshots() {
+  TRY(const SnapshotTable table, read_snapshot_table(file_, header_));
+  if (header_.has(incompatible::kDataFile) && !table.snapshots.empty()) {
+    census_.findings.corruption(1, "there are {} snapshots in an image with a data file", table.snapshots.size());
+  }
+  count_.add({header_.snapshot_table, table.bytes}, 1, "snapshot table");
+  for (const auto& [l1, uses] : usable_l1_tables(table)) {
+    CHECK(walk_l1(l1.first, l1.second, uses, Owner::Snapshots));
+  }
+  return {};
+}
+
+Result<void> Walk::walk_l2_tables() {
+  for (const auto& [at, use] : l2_uses_) census_.l2_tables.push_back(use);
+  l2_uses_.clear();
+  std::sort(census_.l2_tables.begin(), census_.l2_tables.end(),
+            [](const L2Use& a, const L2Use& b) { return a.at < b.at; });
+  for (const L2Use& use : census_.l2_tables) {
+    L2Census table(header_, use, census_, count_);
+    CHECK(scan_.pieces({use.at, layout_.cluster()}, [&](ByteCount, std::span<const std::byte> piece) -> Result<void> {
+      table.read(piece);
+      return {};
+    }));
+  }
+  return {};
+}
+
+// --- bitmaps --------------------------------------------------------------------------------------------------------
+
+Result<void> Walk::walk_bitmap_table(HostOffset at, std::uint32_t entries, std::uint64_t uses) {
+  count_.add({at, ByteCount(entries) * 8}, uses, "bitmap table");
+  return each_word(at, entries, [&](std::uint64_t index, std::uint64_t word) {
+    const std::uint64_t host = word & kOffsetMask;
+    const bool misaligned = host % layout_.cluster().value() != 0;
+    if ((word & kBitmapEntryReserved) != 0 || misaligned || (host != 0 && (word & 1) != 0)) {
+      census_.findings.corruption(uses, "entry {} of the bitmap table at {:#x} is damaged: {:#018x}", index, at.value(),
+                                  word);
+    } else if (host != 0) {
+      count_.add({HostOffset(host), layout_.cluster()}, uses, "bitmap");
+    }
+  });
+}
+
+Result<void> Walk::walk_bitmaps() {
+  TRY(const std::vector<Bitmap> bitmaps, read_bitmap_directory(file_, header_));
+  if (bitmaps.empty()) return {};
+  count_.add({header_.bitmaps->directory, header_.bitmaps->directory_size}, 1, "bitmap directory");
+  TableUses tables;
+  for (const Bitmap& bitmap : bitmaps) ++tables[{bitmap.table, bitmap.table_entries}];
+  for (const auto& [table, uses] : tables) CHECK(walk_bitmap_table(table.first, table.second, uses));
+  return {};
+}
+
+// --- all of it ------------------------------------------------------------------------------------------------------
+
+Result<void> Walk::everything_but_refcounts() {
+  count_.add({HostOffset(), layout_.cluster()}, 1, "header");
+  CHECK(walk_l1(header_.l1_table, header_.l1_entries, 1, Owner::Active));
+  CHECK(walk_snapshots());
+  CHECK(walk_l2_tables());
+  if (header_.crypto_header) count_.add(*header_.crypto_header, 1, "encryption header");
+  return walk_bitmaps();
+}
+
+void Walk::count_refcount_block(std::uint64_t word, std::uint64_t index) {
+  Findings& findings = census_.findings;
+  const std::uint64_t at = word & ~kRefcountTableReserved;
+  const std::uint64_t cluster = at / layout_.cluster().value();
+  if ((word & kRefcountTableReserved) != 0) {
+    findings.corruption(1, "entry {} of the refcount table has reserved bits set", index);
+  } else if (at % layout_.cluster().value() != 0) {
+    findings.corruption(1, "refcount block {} at {:#x} does not begin at a cluster", index, at);
+  } else if (cluster >= census_.clusters()) {
+    findings.corruption(1, "refcount block {} at {:#x} lies beyond the end of the file", index, at);
+  } else {
+    count_.add({HostOffset(at), layout_.cluster()}, 1, "refcount block");
+    if (const std::uint64_t references = census_.expected(cluster); references != 1) {
+      findings.corruption(1, "refcount block {} at {:#x} lies in a cluster with {} references", index, at, references);
+    }
+  }
+}
+
+Result<void> Walk::refcount_structure() {
+  const ByteCount bytes = layout_.cluster() * header_.refcount_table_clusters;
+  count_.add({header_.refcount_table, bytes}, 1, "refcount table");
+  return each_word(header_.refcount_table, bytes.value() / 8,
+                   [&](std::uint64_t index, std::uint64_t word) { count_refcount_block(word, index); });
+}
+
+}  // namespace
+
+Census::Census(std::uint64_t clusters_of_file) : counts(clusters_of_file + 1), file_clusters(clusters_of_file) {}
+
+Result<Census> Census::take(HostFile& file, const Header& header, Scope scope) {
+  TRY(const ByteCount size, file.size());
+  const std::uint64_t clusters = ceil_divide(size.value(), header.cluster().value());
+  if (clusters > kMostClusters) {
+    return fail(ErrorKind::Limit, "a file of {} clusters is too large to count them", clusters);
+  }
+  TRY(TableScan scan, TableScan::of(file));
+  Census census(clusters);
+  RangeCount count(size, header.cluster(), census.counts, census.findings);
+  Walk walk(file, header, census, count, std::move(scan));
+  CHECK(walk.everything_but_refcounts());
+  if (scope == Scope::Everything) CHECK(walk.refcount_structure());
+  return census;
+}
+
+}  // namespace flatimg::qcow2

@@ -1,0 +1,83 @@
+#include "qcow2/l2_census.h"
+
+#include "base/checked.h"
+#include "base/endian.h"
+
+namespace flatimg::qcow2 {
+
+bool RangeCount::add(HostRange range, std::uint64_t times, std::string_view what) {
+  if (range.empty()) return true;
+  const auto end = checked_add(range.begin.value(), range.length.value());
+  // One byte less than a cluster may be missing at the end of the file.
+  const auto beyond = checked_add(file_size_.value(), cluster_.value());
+  if (!end || (beyond && *end >= *beyond)) {
+    findings_.corruption(times, "{} at {:#x} with {} bytes reaches beyond the end of the file", what,
+                         range.begin.value(), range.length.value());
+    return false;
+  }
+  const std::uint64_t last = (*end - 1) / cluster_.value();
+  for (std::uint64_t cluster = range.begin / cluster_; cluster <= last; ++cluster) counts_.add(cluster, times);
+  return true;
+}
+
+L2Census::L2Census(const Header& header, const L2Use& use, Census& census, RangeCount& count)
+    : header_(header), layout_(header), use_(use), census_(census), count_(count) {}
+
+void L2Census::read(std::span<const std::byte> piece) {
+  const std::size_t step = layout_.words_per_entry() * 8;
+  for (std::size_t at = 0; at + step <= piece.size(); at += step) {
+    Entry entry{load_be<std::uint64_t>(piece, at), 0};
+    if (layout_.extended()) entry.bitmap = load_be<std::uint64_t>(piece, at + 8);
+    if (entry != Entry{}) note(entry);
+  }
+}
+
+void L2Census::note(Entry entry) {
+  if (Layout::is_compressed(entry)) return note_compressed(entry);
+  if ((entry.word & kL2Reserved) != 0) corruption("L2 entry {:#018x} has reserved bits set", entry.word);
+  if (header_.version < 3 && (entry.word & kZeroFlag) != 0) {
+    corruption("L2 entry {:#018x} has the zero flag, which version 2 does not know", entry.word);
+  }
+  if (names_host_cluster(header_, entry)) return note_host_cluster(entry);
+  note_unallocated(entry);
+}
+
+void L2Census::note_compressed(Entry entry) {
+  if ((entry.word & kCopied) != 0) corruption("compressed L2 entry {:#018x} has the COPIED flag", entry.word);
+  if (header_.has(incompatible::kDataFile)) {
+    return corruption("compressed L2 entry {:#018x} in an image with a data file", entry.word);
+  }
+  if (entry.bitmap != 0) return corruption("compressed L2 entry {:#018x} has a subcluster bitmap", entry.word);
+  const CompressedRange stream = layout_.compressed_range(entry);
+  count_.add({stream.at, stream.length}, use_.all(), "compressed cluster");
+  census_.active.allocated += use_.by_active;
+  census_.active.compressed += use_.by_active;
+  census_.active.fragmented += use_.by_active;  // streams share sectors: no two of them are read at once
+}
+
+void L2Census::note_unallocated(Entry entry) {
+  if ((entry.bitmap & kAllAllocatedBitmap) != 0) {
+    corruption("an L2 entry without a cluster has the subcluster bitmap {:#018x}", entry.bitmap);
+  }
+}
+
+void L2Census::note_neighbours(std::uint64_t host) {
+  census_.active.allocated += use_.by_active;
+  if (next_in_row_ != 0 && host != next_in_row_) census_.active.fragmented += use_.by_active;
+  next_in_row_ = host + layout_.cluster().value();
+}
+
+void L2Census::note_host_cluster(Entry entry) {
+  if ((entry.bitmap >> kSubclusters & entry.bitmap) != 0) {
+    return corruption("L2 entry {:#018x} has the contradictory subcluster bitmap {:#018x}", entry.word, entry.bitmap);
+  }
+  const std::uint64_t host = entry.word & kOffsetMask;
+  if (host % layout_.cluster().value() != 0) {
+    corruption("L2 entry {:#018x} names a place that is not the beginning of a cluster", entry.word);
+  }
+  note_neighbours(host);
+  if (header_.has(incompatible::kDataFile)) return;  // lives in the other file, where nothing is counted
+  count_.add({HostOffset(host), layout_.cluster()}, use_.all(), "data cluster");
+}
+
+}  // namespace flatimg::qcow2
