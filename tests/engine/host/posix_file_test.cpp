@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "support/matchers.h"
+#include "support/process.h"
 #include "support/temp_dir.h"
 
 namespace flatimg {
@@ -145,11 +146,53 @@ TEST_F(PosixFile, IsClosedOnExecAndDoesNotFailInsteadOfWaiting) {
   EXPECT_EQ(::fcntl(descriptor_of(*file), F_GETFL) & O_NONBLOCK, 0);
 }
 
-TEST_F(PosixFile, ReportsAFullHostAsNoSpace) {
+TEST_F(PosixFile, DoesNotTakeOverADescriptorOfADevice) {
   Descriptor full(::open("/dev/full", O_RDWR | O_CLOEXEC));
   ASSERT_TRUE(full.valid());
   EXPECT_THAT(adopt_host_file(std::move(full), "full", Access::ReadWrite),
               FailsWith(ErrorKind::Denied, "character device"));
+}
+
+// A loop device, where this machine lets us make one.
+class LoopDevice {
+ public:
+  explicit LoopDevice(const std::string& path) {
+    const auto made = test::run({"losetup", "--find", "--show", path});
+    if (made.exit_code == 0) name_ = made.output.substr(0, made.output.find('\n'));
+  }
+  ~LoopDevice() {
+    if (exists()) test::run({"losetup", "--detach", name_});
+  }
+  LoopDevice(const LoopDevice&) = delete;
+  LoopDevice& operator=(const LoopDevice&) = delete;
+  [[nodiscard]] bool exists() const { return !name_.empty(); }
+  [[nodiscard]] const std::string& name() const { return name_; }
+
+ private:
+  std::string name_;
+};
+
+TEST_F(PosixFile, WorksOnABlockDevice) {
+  const LoopDevice device(directory_.write("file", std::string(1 << 20, 'x')));
+  if (!device.exists()) GTEST_SKIP() << "no loop device to be had";
+  const auto file = open_host_file(device.name(), Access::ReadWrite).value();
+  EXPECT_TRUE(file->is_block_device());
+  EXPECT_EQ(file->size().value(), 1_MiB);
+  EXPECT_EQ(file->allocated().value(), 1_MiB);
+  EXPECT_EQ(file->next_data(HostOffset(5)).value(), range(5, (1 << 20) - 5));
+
+  EXPECT_THAT(file->zero(range(4096, 8192), Space::Release), Succeeds());
+  EXPECT_THAT(file->zero(range(20000, 1000), Space::Keep), Succeeds());
+  EXPECT_THAT(file->zero(range((1 << 20) - 4096, 9000), Space::Release), Succeeds());
+  EXPECT_EQ(text_at(*file, 4095, 8194), "x" + std::string(8192, '\0') + "x");
+  EXPECT_EQ(text_at(*file, 19999, 1002), "x" + std::string(1000, '\0') + "x");
+  EXPECT_EQ(text_at(*file, (1 << 20) - 4097, 5000), "x" + std::string(4999, '\0'));
+
+  EXPECT_THAT(file->reserve(range(0, 1 << 20)), Succeeds());
+  EXPECT_THAT(file->reserve(range(1 << 20, 1)), FailsWith(ErrorKind::NoSpace, "reserve"));
+  EXPECT_THAT(file->write(HostOffset(1 << 20), bytes_of("x")), FailsWith(ErrorKind::NoSpace, "write"));
+  EXPECT_THAT(file->resize(2_MiB), FailsWith(ErrorKind::Unsupported, "block device"));
+  EXPECT_THAT(file->barrier(), Succeeds());
 }
 
 TEST_F(PosixFile, OpensNothingThatIsMissingOrNameless) {
