@@ -193,15 +193,17 @@ void TableCache::collect(WriteOrder& order) {
 void TableCache::written() {
   std::vector<Page*> again;
   for (Page* page : writing_) {
-    const MutexLock lock(page->mutex);
-    if (page->state == State::Rewritten) {
-      page->state = State::Dirty;
-      again.push_back(page);
-    } else {
+    {
+      const MutexLock lock(page->mutex);
+      if (page->state == State::Rewritten) {
+        page->state = State::Dirty;
+        again.push_back(page);
+        continue;
+      }
       page->state = State::Clean;
-      dirty_count_.fetch_sub(1, std::memory_order_relaxed);
-      unpin(*page);
     }
+    dirty_count_.fetch_sub(1, std::memory_order_relaxed);
+    unpin(*page);  // the last thing that is done to it: it may be gone at once
   }
   writing_.clear();
   const MutexLock lock(dirty_mutex_);

@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "base/log.h"
 #include "qcow2/qcow2_image.h"
+#include "qcow2/rebuild.h"
 
 namespace flatimg::qcow2 {
 
@@ -62,17 +63,24 @@ Result<std::unique_ptr<Qcow2Image>> Qcow2Image::open(std::unique_ptr<HostFile> f
     return fail(ErrorKind::Unsupported, "{}: encrypted images are not supported: convert it with qemu-img",
                 file->name());
   }
+  std::string read_only_reason;
+  if (options.writable && header.has(incompatible::kCorrupt)) {
+    read_only_reason = "it is marked corrupt: repair it with qemu-img check -r all";
+  } else if (options.writable && header.has(incompatible::kDirty)) {
+    if (auto rebuilt = rebuild_refcounts(*file, header); !rebuilt) {
+      if (rebuilt.error().kind != ErrorKind::CorruptImage) return Failure(std::move(rebuilt.error()));
+      read_only_reason = std::move(rebuilt.error().text);
+    }
+  }
+  options.writable &= read_only_reason.empty();
   std::unique_ptr<Qcow2Image> image(
       new Qcow2Image(std::move(file), std::move(header), std::move(data_file), below, options));
+  image->traits_.read_only_reason = std::move(read_only_reason);
   CHECK(image->load());
   return image;
 }
 
 Result<void> Qcow2Image::load() {
-  if (header_.has(incompatible::kCorrupt) && options_.writable) {
-    traits_.writable = false;
-    traits_.read_only_reason = "it is marked corrupt: repair it with qemu-img check -r all";
-  }
   CHECK(check_place("L1 table", {header_.l1_table, ByteCount(header_.l1_entries) * 8}));
   CHECK(check_place("refcount table",
                     {header_.refcount_table, ByteCount(header_.refcount_table_clusters) * header_.cluster().value()}));
