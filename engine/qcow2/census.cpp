@@ -186,7 +186,7 @@ void Walk::count_refcount_block(std::uint64_t word, std::uint64_t index) {
     findings.corruption(1, "refcount block {} at {:#x} lies beyond the end of the file", index, at);
   } else {
     count_.add({HostOffset(at), layout_.cluster()}, 1, "refcount block");
-    if (const std::uint64_t references = census_.expected(cluster); references != 1) {
+    if (const std::uint64_t references = census_.expected(cluster); references != 1 && layout_.largest_refcount() > 1) {
       findings.corruption(1, "refcount block {} at {:#x} lies in a cluster with {} references", index, at, references);
     }
   }

@@ -69,7 +69,7 @@ void L2Census::note_neighbours(std::uint64_t host) {
 
 void L2Census::note_host_cluster(Entry entry) {
   if ((entry.bitmap >> kSubclusters & entry.bitmap) != 0) {
-    return corruption("L2 entry {:#018x} has the contradictory subcluster bitmap {:#018x}", entry.word, entry.bitmap);
+    corruption("L2 entry {:#018x} has the contradictory subcluster bitmap {:#018x}", entry.word, entry.bitmap);
   }
   const std::uint64_t host = entry.word & kOffsetMask;
   if (host % layout_.cluster().value() != 0) {

@@ -18,7 +18,7 @@
 #include "qcow2/layout.h"
 #include "qcow2/refcount_block.h"
 
-namespace flatimg::testing {
+namespace flatimg::test {
 
 /// The bytes as a file without a name.
 inline std::unique_ptr<HostFile> file_in_memory(std::span<const std::byte> bytes) {
@@ -185,4 +185,4 @@ class Qcow2Builder {
   std::uint64_t extensions_end_ = 0;
 };
 
-}  // namespace flatimg::testing
+}  // namespace flatimg::test

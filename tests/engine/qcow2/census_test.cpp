@@ -7,8 +7,8 @@
 namespace flatimg::qcow2 {
 namespace {
 
-using testing::Qcow2Builder;
-using testing::Qcow2Shape;
+using test::Qcow2Builder;
+using test::Qcow2Shape;
 
 Census census_of(const Qcow2Builder& image, Census::Scope scope = Census::Scope::Everything) {
   const auto header = image.header();

@@ -1,0 +1,41 @@
+// Reads refcounts straight from the file, for those who judge them: no cache of an open image, no repair, no trust.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "host/host_file.h"
+#include "qcow2/layout.h"
+
+namespace flatimg::qcow2 {
+
+class CountersOnDisk {
+ public:
+  /// Reads the refcount table (at most 8 MiB).
+  static Result<CountersOnDisk> of(HostFile& file, const Header& header);
+
+  /// The counter of a cluster; nullopt when its block is at an impossible place. Fast for rising numbers.
+  Result<std::optional<std::uint64_t>> count_of(std::uint64_t cluster);
+
+  /// False when all counters from `cluster` to the end of its block are 0 because there is no block.
+  [[nodiscard]] bool has_block(std::uint64_t cluster) const;
+  /// The first cluster behind the block that covers this one.
+  [[nodiscard]] std::uint64_t end_of_block(std::uint64_t cluster) const;
+
+ private:
+  CountersOnDisk(HostFile& file, const Header& header);
+  [[nodiscard]] std::uint64_t block_at(std::uint64_t cluster) const;
+  Result<void> fill_window(std::uint64_t cluster);
+
+  HostFile* file_;
+  Layout layout_;
+  std::vector<std::uint64_t> table_;
+  // The counters of clusters [window_first_, window_end_), as they are on disk.
+  AlignedBuffer window_;
+  std::size_t window_bytes_;
+  std::uint64_t window_first_ = 0;
+  std::uint64_t window_end_ = 0;
+};
+
+}  // namespace flatimg::qcow2
