@@ -1,0 +1,326 @@
+// Power cuts at every barrier of random workloads on qcow2 images: each state opens for writing without repair, has no
+// errors (leaks are allowed), shows each sector as it was at the last flush or as some later write made it, and can be
+// worked on (promises R1, R2, R4).
+//
+// FLATIMG_SEED and FLATIMG_ROUNDS choose other and more workloads.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <set>
+
+#include "crash/crash_states.h"
+#include "qcow2/census.h"
+#include "qcow2/qcow2_image.h"
+#include "support/process.h"
+#include "support/temp_dir.h"
+#include "view/disk.h"
+
+namespace flatimg {
+namespace {
+
+using test::CrashState;
+using test::MemoryFile;
+
+constexpr std::uint64_t kSector = 512;
+
+struct Setting {
+  std::string name;
+  std::string options;
+  std::uint64_t size = 1 << 20;
+  bool start_with_data = false;
+  bool compressed = false;
+  bool snapshot = false;
+  bool with_base = false;
+};
+void PrintTo(const Setting& setting, std::ostream* out) { *out << setting.name; }
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+// What a sector may contain after a crash, from the history of the workload. A sector is filled with one byte value.
+class SectorHistory {
+ public:
+  explicit SectorHistory(std::vector<std::byte> start) : now_(std::move(start)) {}
+
+  [[nodiscard]] const std::vector<std::byte>& now() const { return now_; }
+  void change(std::size_t first, std::size_t count, std::byte value, std::size_t recorded) {
+    for (std::size_t sector = first; sector < first + count; ++sector) {
+      changes_.push_back({recorded, sector, value});
+      now_[sector] = value;
+    }
+  }
+  void flushed(std::size_t recorded) { flushes_.push_back({recorded, now_}); }
+
+  /// The values allowed when everything before `covered` is on disk and nothing from `end` on was begun.
+  [[nodiscard]] std::vector<std::set<std::byte>> allowed(const std::vector<std::byte>& start, std::size_t covered,
+                                                         std::size_t end) const {
+    std::size_t since = 0;
+    const std::vector<std::byte>* base = &start;
+    for (const Flush& flush : flushes_) {
+      if (flush.recorded > covered) break;
+      base = &flush.content;
+      since = flush.recorded;
+    }
+    std::vector<std::set<std::byte>> result(base->size());
+    for (std::size_t n = 0; n < base->size(); ++n) result[n].insert((*base)[n]);
+    for (const Change& change : changes_) {
+      if (change.recorded >= since && change.recorded < end) result[change.sector].insert(change.value);
+    }
+    return result;
+  }
+
+ private:
+  struct Change {
+    std::size_t recorded;  // operations of the recording before the call began
+    std::size_t sector;
+    std::byte value;
+  };
+  struct Flush {
+    std::size_t recorded;  // operations when the call had returned
+    std::vector<std::byte> content;
+  };
+  std::vector<std::byte> now_;
+  std::vector<Change> changes_;
+  std::vector<Flush> flushes_;
+};
+
+class FixedBase final : public Image {
+ public:
+  explicit FixedBase(std::vector<std::byte> content) : file_(MemoryFile::containing(content)), size_(content.size()) {
+    traits_.format = "raw";
+    traits_.fixed_map = true;
+  }
+  const Traits& traits() const override { return traits_; }
+  ByteCount size() const override { return size_; }
+  Result<Extent> map(GuestRange want, Look) override {
+    return Extent{want, InFile{file_.get(), HostOffset(want.begin.value()), false}};
+  }
+  Result<void> flush() override { return {}; }
+  Result<void> close() override { return {}; }
+
+ private:
+  std::unique_ptr<MemoryFile> file_;
+  ByteCount size_;
+  Traits traits_;
+};
+
+class Qcow2Crash : public ::testing::TestWithParam<Setting> {
+ protected:
+  std::vector<std::byte> slurp(const std::string& path) {
+    const std::string text = test::contents_of(path);
+    std::vector<std::byte> bytes(text.size());
+    std::memcpy(bytes.data(), text.data(), text.size());
+    return bytes;
+  }
+
+  // One value for each sector.
+  std::vector<std::byte> random_sectors(std::mt19937_64& random) {
+    std::vector<std::byte> values(GetParam().size / kSector);
+    for (std::size_t n = 0; n < values.size();) {
+      const auto value = static_cast<std::byte>(random() % 3 == 0 ? 0 : random());
+      for (std::size_t run = 1 + random() % 200; run > 0 && n < values.size(); --run) values[n++] = value;
+    }
+    return values;
+  }
+
+  static std::vector<std::byte> expand(const std::vector<std::byte>& values) {
+    std::vector<std::byte> bytes(values.size() * kSector);
+    for (std::size_t n = 0; n < values.size(); ++n) std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(n * kSector), kSector, values[n]);
+    return bytes;
+  }
+
+  void make_start(std::mt19937_64& random) {
+    const Setting& setting = GetParam();
+    const std::string image = dir_ / "start.qcow2";
+    const std::string size = std::to_string(setting.size);
+    std::vector<std::string> command{"qemu-img"};
+    start_.assign(setting.size / kSector, std::byte{0});
+    base_content_.clear();
+    if (setting.start_with_data) {
+      start_ = random_sectors(random);
+      const auto bytes = expand(start_);
+      dir_.write("start.raw", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+      command.insert(command.end(), {"convert", "-f", "raw", "-O", "qcow2"});
+      if (setting.compressed) command.push_back("-c");
+      if (!setting.options.empty()) command.insert(command.end(), {"-o", setting.options});
+      command.insert(command.end(), {dir_ / "start.raw", image});
+    } else {
+      command.insert(command.end(), {"create", "-q", "-f", "qcow2"});
+      if (!setting.options.empty()) command.insert(command.end(), {"-o", setting.options});
+      command.insert(command.end(), {image, size});
+    }
+    const auto made = test::run(command);
+    ASSERT_EQ(made.exit_code, 0) << made.output;
+    if (setting.snapshot) {
+      const auto taken = test::run({"qemu-img", "snapshot", "-c", "one", image});
+      ASSERT_EQ(taken.exit_code, 0) << taken.output;
+    }
+    if (setting.with_base) {
+      start_ = random_sectors(random);
+      base_content_ = expand(start_);
+    }
+    start_file_ = MemoryFile::containing(slurp(image));
+  }
+
+  std::unique_ptr<Disk> open(std::unique_ptr<HostFile> file, std::string* error) {
+    std::vector<std::unique_ptr<Image>> chain;
+    Image* below = nullptr;
+    std::unique_ptr<Image> base;
+    if (!base_content_.empty()) {
+      base = std::make_unique<FixedBase>(base_content_);
+      below = base.get();
+    }
+    auto header = qcow2::read_header(*file);
+    if (!header) {
+      *error = header.error().text;
+      return nullptr;
+    }
+    qcow2::OpenOptions options;
+    options.writable = true;
+    options.flush_interval = std::chrono::milliseconds(0);
+    options.cache_size = 1_MiB;
+    auto image = qcow2::Qcow2Image::open(std::move(file), *header, nullptr, below, options);
+    if (!image) {
+      *error = image.error().text;
+      return nullptr;
+    }
+    chain.push_back(*std::move(image));
+    if (base) chain.push_back(std::move(base));
+    return std::make_unique<Disk>(std::move(chain), DiskOptions{});
+  }
+
+  void one_operation(Disk& disk, SectorHistory& history, test::Recording& recording, std::mt19937_64& random) {
+    const std::size_t sectors = history.now().size();
+    const std::size_t first = random() % sectors;
+    const std::size_t most = random() % 4 == 0 ? 600 : 20;
+    const std::size_t count = std::min<std::size_t>(sectors - first, 1 + random() % most);
+    const GuestRange range{GuestOffset(first * kSector), ByteCount(count * kSector)};
+    const std::size_t recorded = recording.operations().size();
+    switch (random() % 8) {
+      case 0:
+        EXPECT_TRUE(disk.zero(range, Space::Release));
+        history.change(first, count, std::byte{0}, recorded);
+        break;
+      case 1:
+        EXPECT_TRUE(disk.zero(range, Space::Keep));
+        history.change(first, count, std::byte{0}, recorded);
+        break;
+      case 2:
+      case 3:
+        EXPECT_TRUE(disk.flush());
+        history.flushed(recording.operations().size());
+        break;
+      default: {
+        const auto value = static_cast<std::byte>(1 + random() % 255);
+        EXPECT_TRUE(disk.write(range.begin, std::vector<std::byte>(range.length.value(), value)));
+        history.change(first, count, value, recorded);
+      }
+    }
+  }
+
+  void expect_no_errors(MemoryFile& file) {
+    auto header = qcow2::read_header(file);
+    ASSERT_TRUE(header) << header.error().text;
+    auto census = qcow2::Census::take(file, *header);
+    ASSERT_TRUE(census) << census.error().text;
+    EXPECT_EQ(census->findings.corruptions(), 0u);
+    for (const auto& sentence : census->findings.sentences()) ADD_FAILURE() << sentence;
+    qcow2::Refcounts refcounts(file, *header, 1_MiB);
+    ASSERT_TRUE(refcounts.open(census->clusters()));
+    for (std::uint64_t cluster = 0; cluster < census->clusters(); ++cluster) {
+      const auto counted = refcounts.count_of(cluster);
+      ASSERT_TRUE(counted);
+      EXPECT_GE(*counted, census->expected(cluster)) << "host cluster " << cluster;
+    }
+  }
+
+  void ask_qemu(const MemoryFile& file) {
+    const auto bytes = file.contents();
+    const std::string path = dir_.write("state.qcow2", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    const auto check = test::run({"qemu-img", "check", path});
+    EXPECT_TRUE(check.exit_code == 0 || check.exit_code == 3) << check.output;
+  }
+
+  void judge(CrashState state, const SectorHistory& history) {
+    ++states_;
+    expect_no_errors(*state.file);
+    if (states_ % qemu_every_ == 0) ask_qemu(*state.file);
+    const auto allowed = history.allowed(start_, state.covered, state.end);
+    auto copy = state.file->copy();
+    MemoryFile* const after = copy.get();
+    (void)after;
+    std::string error;
+    auto disk = open(std::move(copy), &error);
+    ASSERT_NE(disk, nullptr) << error;
+    ASSERT_TRUE(disk->writable());
+    std::vector<std::byte> content(disk->size().value());
+    ASSERT_TRUE(disk->read(GuestOffset(0), content));
+    for (std::size_t sector = 0; sector < allowed.size(); ++sector) {
+      const auto* bytes = content.data() + sector * kSector;
+      const bool whole = std::all_of(bytes, bytes + kSector, [&](std::byte b) { return b == bytes[0]; });
+      ASSERT_TRUE(whole && allowed[sector].contains(bytes[0]))
+          << "sector " << sector << " has " << std::to_integer<int>(bytes[0]) << " after a crash between operations "
+          << state.covered << " and " << state.end;
+    }
+    ASSERT_TRUE(disk->write(GuestOffset(0), std::vector<std::byte>(70000, std::byte{1})));
+    ASSERT_TRUE(disk->flush());
+  }
+
+  test::TempDir dir_;
+  std::vector<std::byte> start_;
+  std::vector<std::byte> base_content_;
+  std::unique_ptr<MemoryFile> start_file_;
+  std::uint64_t states_ = 0;
+  std::uint64_t qemu_every_ = 40;
+};
+
+TEST_P(Qcow2Crash, LeavesOldOrNewAndNoErrors) {
+  if (!test::has_program("qemu-img")) GTEST_SKIP() << "qemu-img is not installed";
+  const std::uint64_t first_seed = from_environment("FLATIMG_SEED", 11);
+  const std::uint64_t rounds = from_environment("FLATIMG_ROUNDS", 3);
+  for (std::uint64_t seed = first_seed; seed < first_seed + rounds && !HasFailure(); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 random(seed);
+    make_start(random);
+    if (HasFatalFailure()) return;
+    auto recording = std::make_shared<test::Recording>();
+    SectorHistory history(start_);
+    std::string error;
+    auto disk = open(std::make_unique<test::RecordingFile>(start_file_->copy(), recording), &error);
+    ASSERT_NE(disk, nullptr) << error;
+    for (int n = 0; n < 12; ++n) one_operation(*disk, history, *recording, random);
+    ASSERT_TRUE(disk->close());
+    history.flushed(recording->operations().size());
+    disk.reset();
+    test::for_each_crash_state(*start_file_, recording->operations(), 6, random, [&](CrashState state) {
+      judge(std::move(state), history);
+      return !HasFailure();
+    });
+  }
+  RecordProperty("states", static_cast<int>(states_));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Settings, Qcow2Crash,
+    ::testing::Values(Setting{"default", ""}, Setting{"default_data", "", 1 << 20, true},
+                      Setting{"clusters_512", "cluster_size=512", 256 << 10},
+                      Setting{"clusters_512_data", "cluster_size=512", 256 << 10, true},
+                      Setting{"clusters_512_refcount_64", "cluster_size=512,refcount_bits=64", 256 << 10, true},
+                      Setting{"clusters_4k", "cluster_size=4k,refcount_bits=1"},
+                      Setting{"v2", "compat=0.10,cluster_size=4k", 1 << 20, true},
+                      Setting{"compressed", "cluster_size=16k", 1 << 20, true, true},
+                      Setting{"snapshot", "cluster_size=4k", 1 << 20, true, false, true},
+                      Setting{"extended", "extended_l2=on,cluster_size=16k", 1 << 20, true},
+                      Setting{"extended_snapshot", "extended_l2=on,cluster_size=16k", 1 << 20, true, false, true},
+                      Setting{"base", "cluster_size=16k", 1 << 20, false, false, false, true},
+                      Setting{"base_64k", "", 1 << 20, false, false, false, true},
+                      Setting{"base_extended", "extended_l2=on", 1 << 20, false, false, false, true},
+                      Setting{"base_512", "cluster_size=512", 256 << 10, false, false, false, true}),
+    [](const auto& param) { return param.param.name; });
+
+}  // namespace
+}  // namespace flatimg
