@@ -9,9 +9,9 @@
 
 namespace flatimg::limits {
 
-inline constexpr unsigned kChainDepth = 10;          // images behind the one that was named
-inline constexpr unsigned kOpenedFiles = 64;         // files that one mount opens because an image named them
-inline constexpr std::uint64_t kNameLength = 4095;   // a path
+inline constexpr unsigned kChainDepth = 10;         // images behind the one that was named
+inline constexpr unsigned kOpenedFiles = 64;        // files that one mount opens because an image named them
+inline constexpr std::uint64_t kNameLength = 4095;  // a path
 
 inline constexpr unsigned kQcow2MinClusterBits = 9;
 inline constexpr unsigned kQcow2MaxClusterBits = 21;
@@ -24,6 +24,6 @@ inline constexpr std::uint32_t kQcow2BackingName = 1023;
 inline constexpr std::uint32_t kQcow2Bitmaps = 65535;
 inline constexpr std::uint64_t kQcow2HostOffset = (std::uint64_t{1} << 56) - 1;
 
-inline constexpr ByteCount kRequest = 32_MiB;        // one read or write that the engine takes at once
+inline constexpr ByteCount kRequest = 32_MiB;  // one read or write that the engine takes at once
 
 }  // namespace flatimg::limits

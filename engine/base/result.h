@@ -67,16 +67,14 @@ template <class... Args>
 #define FLATIMG_CONCAT(a, b) FLATIMG_CONCAT_(a, b)
 
 // TRY(declaration, expression): unwraps a Result<T> or returns its Error from the enclosing function.
-#define TRY(declaration, expression) \
-  TRY_AS_(FLATIMG_CONCAT(try_result_, __LINE__), declaration, expression)
-#define TRY_AS_(name, declaration, expression)                            \
-  auto name = (expression);                                               \
-  if (!name) return ::flatimg::Failure(std::move(name.error()));          \
+#define TRY(declaration, expression) TRY_AS_(FLATIMG_CONCAT(try_result_, __LINE__), declaration, expression)
+#define TRY_AS_(name, declaration, expression)                   \
+  auto name = (expression);                                      \
+  if (!name) return ::flatimg::Failure(std::move(name.error())); \
   declaration = *std::move(name)
 
 // CHECK(expression): the same for a Result<void>, or when the value is not wanted.
-#define CHECK(expression)                                                        \
-  do {                                                                           \
-    if (auto check_result = (expression); !check_result)                         \
-      return ::flatimg::Failure(std::move(check_result.error()));                \
+#define CHECK(expression)                                                                                            \
+  do {                                                                                                               \
+    if (auto check_result = (expression); !check_result) return ::flatimg::Failure(std::move(check_result.error())); \
   } while (false)

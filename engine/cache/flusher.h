@@ -1,4 +1,5 @@
-// When metadata is written: by age, by pressure and on demand. What is written, and in which order, is the format's work.
+// When metadata is written: by age, by pressure and on demand. What is written, and in which order, is the format's
+// work.
 //
 // Invariants:
 //   1. One flush runs at a time. A caller of flush() is served by a flush that began after its call; callers that wait
@@ -7,6 +8,7 @@
 //   3. stop() ends the thread; flush() goes on to work in the caller's thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <optional>

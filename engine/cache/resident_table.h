@@ -1,5 +1,5 @@
-// A table of 64-bit big-endian words that is in memory as a whole (L1, refcount table). Remembers which 512-byte sectors
-// have changed.
+// A table of 64-bit big-endian words that is in memory as a whole (L1, refcount table). Remembers which 512-byte
+// sectors have changed.
 //
 // Invariants:
 //   1. load() needs no lock and sees whole words. store() calls are ordered by a lock of the caller.

@@ -18,9 +18,9 @@ struct TableCache::Page {
   bool used_since_hand = false;   // shard's mutex
 
   Mutex mutex{Rank::Table};
-  State state = State::Clean;      // mutex
-  Step step = Step::Mention;       // of the changes that wait; mutex
-  bool data_first = false;         // of the changes that wait; mutex
+  State state = State::Clean;         // mutex
+  Step step = Step::Mention;          // of the changes that wait; mutex
+  bool data_first = false;            // of the changes that wait; mutex
   Step writing_step = Step::Mention;  // of the changes in the batch; the flusher
   bool writing_data_first = false;
 

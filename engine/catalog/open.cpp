@@ -145,8 +145,8 @@ Result<Image*> Opener::open_qcow2(Source source) {
   options.writable = source.access == Access::ReadWrite;
   options.cache_size = request_.cache_size;
   options.flush_interval = request_.flush_interval;
-  TRY(auto image, qcow2::Qcow2Image::open(std::move(source.file), std::move(header), std::move(data_file), below,
-                                          options));
+  TRY(auto image,
+      qcow2::Qcow2Image::open(std::move(source.file), std::move(header), std::move(data_file), below, options));
   return keep(std::move(image));
 }
 

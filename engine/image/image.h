@@ -34,7 +34,7 @@ struct InFile {
 };
 /// Reads as zeroes.
 struct Zeroes {
-  bool recorded = false;      // the image says "zero"; otherwise nothing was ever written here
+  bool recorded = false;        // the image says "zero"; otherwise nothing was ever written here
   bool space_reserved = false;  // the host has space for it (a preallocated zero cluster)
 };
 /// Another image answers, at the same distance from its own beginning.
@@ -72,21 +72,21 @@ class Placement {
   };
 
   HostFile* file = nullptr;
-  HostOffset at;             // where fill.begin goes
-  GuestRange fill;           // whole units around what was asked for: every byte must be written before link()
-  bool reads_zero = false;   // the host space reads as zeroes already: zero bytes need not be written
+  HostOffset at;            // where fill.begin goes
+  GuestRange fill;          // whole units around what was asked for: every byte must be written before link()
+  bool reads_zero = false;  // the host space reads as zeroes already: zero bytes need not be written
   std::unique_ptr<Reservation> reservation;
 };
 
 /// What is true of an image for its whole life.
 struct Traits {
-  std::string_view format;            // "qcow2", "raw": the word that -f takes
-  ByteCount unit{512};                // what the map lock rounds to: one map entry (a cluster)
-  ByteCount granule{512};             // what zero() and place() can treat as a whole (a subcluster); 1: any range
+  std::string_view format;  // "qcow2", "raw": the word that -f takes
+  ByteCount unit{512};      // what the map lock rounds to: one map entry (a cluster)
+  ByteCount granule{512};   // what zero() and place() can treat as a whole (a subcluster); 1: any range
   bool writable = false;
-  bool fixed_map = false;             // map() never changes: no map lock is needed
-  bool has_below = false;             // unallocated ranges show another image
-  std::string read_only_reason;       // why a writable file gives a read-only image; empty when it does not
+  bool fixed_map = false;        // map() never changes: no map lock is needed
+  bool has_below = false;        // unallocated ranges show another image
+  std::string read_only_reason;  // why a writable file gives a read-only image; empty when it does not
 
   /// Asked before a write that changes the first sector of a disk whose format was only guessed (promise S4). Gets the
   /// sector as it would become.

@@ -1,5 +1,5 @@
-// Qcow2Image: compressed clusters. The token of an Encoded extent is the L2 entry: it names the host bytes, and a cached
-// cluster can never be taken for another one, because no entry says the same after the bytes have changed.
+// Qcow2Image: compressed clusters. The token of an Encoded extent is the L2 entry: it names the host bytes, and a
+// cached cluster can never be taken for another one, because no entry says the same after the bytes have changed.
 #include "base/limits.h"
 #include "codec/deflate.h"
 #include "codec/zstd.h"

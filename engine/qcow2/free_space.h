@@ -13,7 +13,8 @@
 //   2. A cluster in Pending is still counted on disk. It becomes Free only behind a flush that began after it was
 //      unlinked, and after its punch (the free rule, O3).
 //   3. A cluster that was never written since the file was grown for it reads as zeroes: Grant::reads_zero.
-//   4. What the counters call free, but a table of this image occupies, is a contradiction: nothing is allocated any more.
+//   4. What the counters call free, but a table of this image occupies, is a contradiction: nothing is allocated any
+//   more.
 //   5. The file grows before counters beyond its end are raised, so no mention ever points past the end of the file.
 #pragma once
 
@@ -109,11 +110,11 @@ class FreeSpace {
   std::deque<ClusterRun> free_ GUARDED_BY(mutex_);
   Pending pending_ GUARDED_BY(mutex_);
   std::unordered_set<std::uint64_t> tables_ GUARDED_BY(mutex_);
-  std::uint64_t end_ GUARDED_BY(mutex_) = 0;         // nothing at or behind this cluster is counted
-  bool end_known_ GUARDED_BY(mutex_) = false;        // skip_counted_end() has run
+  std::uint64_t end_ GUARDED_BY(mutex_) = 0;           // nothing at or behind this cluster is counted
+  bool end_known_ GUARDED_BY(mutex_) = false;          // skip_counted_end() has run
   std::uint64_t next_unknown_ GUARDED_BY(mutex_) = 0;  // from here to unknown_end_ nobody has looked for free clusters
   std::uint64_t unknown_end_ GUARDED_BY(mutex_) = 0;
-  std::uint64_t ahead_ GUARDED_BY(mutex_);           // clusters to reserve next time
+  std::uint64_t ahead_ GUARDED_BY(mutex_);  // clusters to reserve next time
   Counts counts_ GUARDED_BY(mutex_);
 };
 

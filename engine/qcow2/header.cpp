@@ -26,7 +26,8 @@ std::string text_up_to_nul(Bytes bytes) {
 }
 
 std::string printable(std::string text) {
-  std::replace_if(text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
   return text;
 }
 
@@ -164,13 +165,14 @@ Result<void> note_extension(Header& header, const Extension& found) {
       break;
     case extension::kBitmaps:
       if (payload.size() != 24) return fail(ErrorKind::InvalidImage, "the bitmaps extension has a wrong length");
-      header.bitmaps = BitmapsExtension{load_be<std::uint32_t>(payload, 0), ByteCount(load_be<std::uint64_t>(payload, 8)),
-                                        HostOffset(load_be<std::uint64_t>(payload, 16))};
+      header.bitmaps =
+          BitmapsExtension{load_be<std::uint32_t>(payload, 0), ByteCount(load_be<std::uint64_t>(payload, 8)),
+                           HostOffset(load_be<std::uint64_t>(payload, 16))};
       break;
     case extension::kCrypto:
       if (payload.size() != 16) return fail(ErrorKind::InvalidImage, "the encryption extension has a wrong length");
-      header.crypto_header = HostRange{HostOffset(load_be<std::uint64_t>(payload, 0)),
-                                       ByteCount(load_be<std::uint64_t>(payload, 8))};
+      header.crypto_header =
+          HostRange{HostOffset(load_be<std::uint64_t>(payload, 0)), ByteCount(load_be<std::uint64_t>(payload, 8))};
       break;
     default:
       break;  // kept where it is

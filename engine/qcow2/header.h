@@ -21,8 +21,8 @@ inline constexpr std::uint32_t kMagic = 0x514649fb;
 
 /// Byte positions of header fields that are patched in place. Each group lies within the first sector.
 namespace field {
-inline constexpr HostOffset kL1{36};              // l1_size u32, l1_table_offset u64
-inline constexpr HostOffset kRefcountTable{48};   // refcount_table_offset u64, refcount_table_clusters u32
+inline constexpr HostOffset kL1{36};             // l1_size u32, l1_table_offset u64
+inline constexpr HostOffset kRefcountTable{48};  // refcount_table_offset u64, refcount_table_clusters u32
 inline constexpr HostOffset kIncompatible{72};
 inline constexpr HostOffset kAutoclear{88};
 }  // namespace field

@@ -18,7 +18,8 @@ std::uint64_t Layout::l1_entries_for(ByteCount size) const { return ceil_divide(
 Result<void> Layout::check_host(std::uint64_t word) const {
   const std::uint64_t host = word & kOffsetMask;
   if (host % cluster_.value() != 0) {
-    return fail(ErrorKind::CorruptImage, "an L2 entry points to byte {}, which is not the beginning of a cluster", host);
+    return fail(ErrorKind::CorruptImage, "an L2 entry points to byte {}, which is not the beginning of a cluster",
+                host);
   }
   return {};
 }

@@ -71,9 +71,7 @@ class Layout {
 
   [[nodiscard]] std::uint64_t l1_index(GuestOffset at) const { return at / span(); }
   [[nodiscard]] std::uint64_t l2_index(GuestOffset at) const { return (at % span()) / cluster_; }
-  [[nodiscard]] unsigned subcluster(GuestOffset at) const {
-    return static_cast<unsigned>((at % cluster_) / granule());
-  }
+  [[nodiscard]] unsigned subcluster(GuestOffset at) const { return static_cast<unsigned>((at % cluster_) / granule()); }
   /// How many L1 entries a disk of this size needs; saturates for sizes near 2^64.
   [[nodiscard]] std::uint64_t l1_entries_for(ByteCount size) const;
 

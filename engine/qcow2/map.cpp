@@ -75,9 +75,10 @@ Result<Extent> Qcow2Image::map_in_page(GuestRange want, const EntryPlace& place,
         if (meaning.kind == Kind::Compressed) {
           return Extent{intersection(in_page, cluster_at(end)), Encoded{entry.word, cluster_at(end)}};
         }
-      } else if (meaning.kind != first->kind || meaning.copied != first->copied || meaning.has_host != first->has_host ||
-                 (meaning.kind == Kind::Data && host_of(meaning, end) != host_of(*first, in_page.begin) +
-                                                                             (end - in_page.begin))) {
+      } else if (meaning.kind != first->kind || meaning.copied != first->copied ||
+                 meaning.has_host != first->has_host ||
+                 (meaning.kind == Kind::Data &&
+                  host_of(meaning, end) != host_of(*first, in_page.begin) + (end - in_page.begin))) {
         return data_extent({GuestRange::between(in_page.begin, end), {}}, *first, look);
       }
       end = std::min(in_page.end(), align_down(end, layout_.granule()) + layout_.granule());

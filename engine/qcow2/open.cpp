@@ -1,8 +1,8 @@
 // Qcow2Image: reading the tables and judging them, before anything is written; and what happens at the first write.
 //
 // Refused at open, for reading too: tables that do not lie in the file or lie on each other, and data beyond the end of
-// the file as far as a bounded look shows it (a truncated image). Everything else that is wrong inside is an error where
-// it is met.
+// the file as far as a bounded look shows it (a truncated image). Everything else that is wrong inside is an error
+// where it is met.
 #include <algorithm>
 #include <array>
 

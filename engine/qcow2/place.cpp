@@ -89,7 +89,8 @@ Result<Placement> Qcow2Image::place(GuestRange want) {
   TRY(const Meaning meaning, layout_.meaning(load_entry(place, 0), layout_.subcluster(want.begin)));
   const GuestOffset page_end = align_down(want.begin, layout_.cluster()) + layout_.cluster() * place.entries_left;
   const GuestRange in_page = want.first(page_end - want.begin);
-  if (meaning.kind != Kind::Data && meaning.has_host && meaning.copied) return place_reserved(in_page, std::move(place), meaning);
+  if (meaning.kind != Kind::Data && meaning.has_host && meaning.copied)
+    return place_reserved(in_page, std::move(place), meaning);
   return place_fresh(in_page, std::move(place));
 }
 
@@ -162,8 +163,7 @@ Result<Placement> Qcow2Image::place_fresh(GuestRange want, EntryPlace place) {
   }
   GuestRange fill = clusters.first(layout_.cluster() * wanted);
   if (!must_carry_whole(first)) fill = intersection(fill, want.widened_to(layout_.granule()));
-  auto reservation =
-      std::make_unique<Reservation>(*this, std::move(place), Reservation::Space::Fresh, grant, host);
+  auto reservation = std::make_unique<Reservation>(*this, std::move(place), Reservation::Space::Fresh, grant, host);
   reservation->clusters = wanted;
   Placement result = placement(fill, std::move(reservation), host);
   result.reads_zero = grant.reads_zero;

@@ -7,8 +7,8 @@
 //   flush.cpp    what is written when (O1..O4), closing
 //   encoded.cpp  compressed clusters
 //
-// Locks, beside the map lock that callers hold: tables_mutex_ (ImageState) to create or copy an L2 table; FreeSpace's own.
-// Entries of one guest cluster change only under the map lock, so readers need none.
+// Locks, beside the map lock that callers hold: tables_mutex_ (ImageState) to create or copy an L2 table; FreeSpace's
+// own. Entries of one guest cluster change only under the map lock, so readers need none.
 #pragma once
 
 #include <atomic>

@@ -15,8 +15,8 @@ constexpr ByteCount kPage{4096};
 }  // namespace
 
 struct Refcounts::Part {
-  TableCache::Pin page;       // not valid: no block covers these clusters, all counters are 0
-  std::uint64_t index = 0;    // of the first counter, in the page
+  TableCache::Pin page;     // not valid: no block covers these clusters, all counters are 0
+  std::uint64_t index = 0;  // of the first counter, in the page
   std::uint64_t count = 0;
 };
 

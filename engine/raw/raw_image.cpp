@@ -11,7 +11,9 @@ HostRange host(GuestRange range) { return {HostOffset(range.begin.value()), rang
 }  // namespace
 
 RawImage::RawImage(std::unique_ptr<HostFile> file, ByteCount size, FirstSectorGuard guard)
-    : file_(std::move(file)), size_(size.value()) {
+    : file_(std::move(file)),
+      size_(size.value()),
+      flusher_([this] { return file_->barrier(); }, std::chrono::milliseconds(0)) {
   traits_.format = "raw";
   traits_.granule = 1_B;
   traits_.writable = file_->writable();
@@ -46,7 +48,7 @@ Result<void> RawImage::resize(ByteCount size) {
 
 Result<void> RawImage::flush() {
   if (!traits_.writable) return {};
-  return file_->barrier();
+  return flusher_.flush();
 }
 
 Result<void> RawImage::close() { return flush(); }

@@ -8,6 +8,7 @@
 
 #include <atomic>
 
+#include "cache/flusher.h"
 #include "image/image.h"
 
 namespace flatimg::raw {
@@ -34,6 +35,7 @@ class RawImage final : public Image {
   std::unique_ptr<HostFile> file_;
   std::atomic<std::uint64_t> size_;
   Traits traits_;
+  Flusher flusher_;  // so that callers that wait together share one barrier
 };
 
 }  // namespace flatimg::raw

@@ -50,7 +50,8 @@ Result<Disk::Resolved> Disk::resolve_held(GuestRange want, Look look) {
     at = below->at;
     ++found.depth;
   }
-  if (const auto* encoded = std::get_if<Encoded>(&found.extent.source)) found.decoded_before = at - encoded->whole.begin;
+  if (const auto* encoded = std::get_if<Encoded>(&found.extent.source))
+    found.decoded_before = at - encoded->whole.begin;
   found.extent.where = where;
   return found;
 }

@@ -56,8 +56,8 @@ class Disk {
   /// The last call: flushes and gives reserved space back. Failing means that bytes may be lost.
   Result<void> close();
 
-  /// The first byte of data (or of a hole) at or after `from`. The end of the disk counts as a hole, so next_hole always
-  /// finds one; next_data returns nullopt when only holes follow.
+  /// The first byte of data (or of a hole) at or after `from`. The end of the disk counts as a hole, so next_hole
+  /// always finds one; next_data returns nullopt when only holes follow.
   Result<std::optional<GuestOffset>> next_data(GuestOffset from);
   Result<GuestOffset> next_hole(GuestOffset from);
 
@@ -66,8 +66,8 @@ class Disk {
 
   /// One resolved piece of the chain, for `map` and the hole walk: what `source` says and how deep in the chain it is.
   struct Resolved {
-    Extent extent;        // `where` in coordinates of the disk; the source is never Below
-    unsigned depth = 0;   // 0 = top
+    Extent extent;       // `where` in coordinates of the disk; the source is never Below
+    unsigned depth = 0;  // 0 = top
     Image* image = nullptr;
     ByteCount decoded_before;  // of an Encoded source: what decode() yields in front of `where`
   };
@@ -75,7 +75,6 @@ class Disk {
   Result<Resolved> resolve(GuestRange want, Look look);
 
   [[nodiscard]] Counters counters() const;
-
 
  private:
   // disk.cpp: the read path

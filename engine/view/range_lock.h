@@ -1,9 +1,9 @@
 // The map lock: ranges of the guest, held as Use ("I rely on an answer of map() until my last byte has moved") or as
 // Change ("I change what map() answers").
 //
-// Use shares with Use; Change excludes both. Ranges are rounded to the format's unit. The disk is cut into stripes, each
-// with a list of its own in order of arrival: a range is granted when nothing that came earlier conflicts with it, so
-// nobody starves. A range that touches several stripes takes them in rising order and a thread holds one range at a
+// Use shares with Use; Change excludes both. Ranges are rounded to the format's unit. The disk is cut into stripes,
+// each with a list of its own in order of arrival: a range is granted when nothing that came earlier conflicts with it,
+// so nobody starves. A range that touches several stripes takes them in rising order and a thread holds one range at a
 // time, so no two can wait for each other.
 #pragma once
 

@@ -11,7 +11,8 @@ namespace {
 constexpr ByteCount kFirstSector{512};
 
 bool is_all_zero(std::span<const std::byte> bytes) {
-  return bytes.empty() || (bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+  return bytes.empty() ||
+         (bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
 std::span<const std::byte> part_of(std::span<const std::byte> data, GuestRange range, GuestRange part) {

@@ -60,7 +60,8 @@ Result<void> Disk::zero_whole_units(GuestRange whole, Space space) {
     whole = whole.without_first(done.length);
     if (whole.empty()) break;
     // The format cannot say zero here: one unit of literal zeroes, then it may be asked again.
-    const GuestRange unit = whole.first(align_down(whole.begin, top_->traits().unit) + top_->traits().unit - whole.begin);
+    const GuestRange unit =
+        whole.first(align_down(whole.begin, top_->traits().unit) + top_->traits().unit - whole.begin);
     CHECK(write_zeroes(unit));
     whole = whole.without_first(unit.length);
   }

@@ -1,7 +1,7 @@
 // The states in which a power cut may leave one file, computed from a recording of what was done to it.
 //
-// A barrier covers what completed before it was issued. A state is everything that is covered, and any subset of what is
-// not; each write that is in it may be torn at a multiple of 512 bytes.
+// A barrier covers what completed before it was issued. A state is everything that is covered, and any subset of what
+// is not; each write that is in it may be torn at a multiple of 512 bytes.
 #pragma once
 
 #include <functional>

@@ -129,7 +129,8 @@ class Qcow2Crash : public ::testing::TestWithParam<Setting> {
 
   static std::vector<std::byte> expand(const std::vector<std::byte>& values) {
     std::vector<std::byte> bytes(values.size() * kSector);
-    for (std::size_t n = 0; n < values.size(); ++n) std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(n * kSector), kSector, values[n]);
+    for (std::size_t n = 0; n < values.size(); ++n)
+      std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(n * kSector), kSector, values[n]);
     return bytes;
   }
 

@@ -81,7 +81,8 @@ class Qcow2Model : public ::testing::TestWithParam<Layout> {
         break;
       case Layout::Start::Data:
         write_random_raw("start.raw", layout.size);
-        must_run("cd " + dir_.path().string() + " && qemu-img convert -f raw -O qcow2" + options + " start.raw image.qcow2");
+        must_run("cd " + dir_.path().string() + " && qemu-img convert -f raw -O qcow2" + options +
+                 " start.raw image.qcow2");
         break;
       case Layout::Start::Compressed:
         write_random_raw("start.raw", layout.size);
@@ -101,8 +102,8 @@ class Qcow2Model : public ::testing::TestWithParam<Layout> {
       }
       case Layout::Start::Snapshot:
         write_random_raw("start.raw", layout.size);
-        must_run("cd " + dir_.path().string() + " && qemu-img convert -f raw -O qcow2" + options + " start.raw image.qcow2" +
-                 " && qemu-img snapshot -c one image.qcow2");
+        must_run("cd " + dir_.path().string() + " && qemu-img convert -f raw -O qcow2" + options +
+                 " start.raw image.qcow2" + " && qemu-img snapshot -c one image.qcow2");
         must_run("cp " + path("image.qcow2") + " " + path("before.qcow2"));
         break;
     }
@@ -164,8 +165,8 @@ class Qcow2Model : public ::testing::TestWithParam<Layout> {
     const auto expected = model_->bytes(range);
     const auto difference = std::mismatch(data.begin(), data.end(), expected.begin());
     ASSERT_EQ(difference.first, data.end())
-        << "first difference at guest byte " << range.begin.value() + static_cast<std::uint64_t>(difference.first - data.begin())
-        << ", seed " << seed_;
+        << "first difference at guest byte "
+        << range.begin.value() + static_cast<std::uint64_t>(difference.first - data.begin()) << ", seed " << seed_;
   }
 
   void expect_holes_read_zero() {
@@ -222,7 +223,8 @@ class Qcow2Model : public ::testing::TestWithParam<Layout> {
     EXPECT_EQ(check.exit_code, 0) << check.output << "seed " << seed_;
     std::ofstream(path("model.raw"), std::ios::binary)
         .write(reinterpret_cast<const char*>(model_->all().data()), static_cast<std::streamsize>(model_->all().size()));
-    const auto compare = shell("cd " + dir_.path().string() + " && qemu-img compare -f raw -F qcow2 model.raw image.qcow2");
+    const auto compare =
+        shell("cd " + dir_.path().string() + " && qemu-img compare -f raw -F qcow2 model.raw image.qcow2");
     EXPECT_EQ(compare.exit_code, 0) << compare.output << "seed " << seed_;
     if (GetParam().start == Layout::Start::Snapshot) {
       must_run("qemu-img convert -l snapshot.name=one -O raw " + path("image.qcow2") + " " + path("after.raw") +
@@ -256,45 +258,46 @@ using S = Layout::Start;
 
 INSTANTIATE_TEST_SUITE_P(
     Layouts, Qcow2Model,
-    ::testing::Values(
-        Layout{"default", "", 3 << 20, S::Empty}, Layout{"odd_size", "", (3 << 20) + 1536, S::Empty},
-        Layout{"v2", "compat=0.10", 3 << 20, S::Data}, Layout{"v2_overlay", "compat=0.10", 3 << 20, S::Overlay},
-        Layout{"v2_compressed", "compat=0.10", 3 << 20, S::Compressed},
-        Layout{"v2_snapshot", "compat=0.10", 3 << 20, S::Snapshot},
-        Layout{"clusters_512", "cluster_size=512", (3 << 20) + 512, S::Empty},
-        Layout{"clusters_512_overlay", "cluster_size=512", 1 << 20, S::Overlay},
-        Layout{"clusters_512_compressed", "cluster_size=512", 1 << 20, S::Compressed},
-        Layout{"clusters_1k_refcount_64", "cluster_size=1k,refcount_bits=64", 2 << 20, S::Data},
-        Layout{"clusters_4k", "cluster_size=4k", 3 << 20, S::Data},
-        Layout{"clusters_2m", "cluster_size=2M", 33 << 20, S::Data},
-        Layout{"clusters_2m_overlay", "cluster_size=2M", 9 << 20, S::OverlayShort},
-        Layout{"refcount_1", "refcount_bits=1", 3 << 20, S::Data},
-        Layout{"refcount_2", "refcount_bits=2", 3 << 20, S::Snapshot},
-        Layout{"refcount_4", "refcount_bits=4,cluster_size=4k", 3 << 20, S::Snapshot},
-        Layout{"refcount_8", "refcount_bits=8", 3 << 20, S::Compressed},
-        Layout{"refcount_32", "refcount_bits=32", 3 << 20, S::Data},
-        Layout{"refcount_64", "refcount_bits=64", 3 << 20, S::Compressed},
-        Layout{"compressed", "", 5 << 20, S::Compressed},
-        Layout{"compressed_zstd", "compression_type=zstd", 5 << 20, S::Compressed},
-        Layout{"compressed_2m", "cluster_size=2M", 9 << 20, S::Compressed},
-        Layout{"extended", "extended_l2=on", 3 << 20, S::Data},
-        Layout{"extended_empty", "extended_l2=on", (3 << 20) + 1024, S::Empty},
-        Layout{"extended_16k", "extended_l2=on,cluster_size=16k", 3 << 20, S::Overlay},
-        Layout{"extended_compressed", "extended_l2=on", 3 << 20, S::Compressed},
-        Layout{"extended_snapshot", "extended_l2=on", 3 << 20, S::Snapshot},
-        Layout{"extended_overlay_short", "extended_l2=on,cluster_size=2M", 7 << 20, S::OverlayShort},
-        Layout{"overlay", "", 3 << 20, S::Overlay}, Layout{"overlay_short", "", 3 << 20, S::OverlayShort},
-        Layout{"overlay_long", "cluster_size=4k", 3 << 20, S::OverlayLong},
-        Layout{"snapshot", "", 3 << 20, S::Snapshot}, Layout{"snapshot_512", "cluster_size=512", 1 << 20, S::Snapshot},
-        Layout{"lazy", "lazy_refcounts=on", 3 << 20, S::Data},
-        Layout{"data_file", "data_file=data.raw", 3 << 20, S::Empty},
-        Layout{"data_file_start", "data_file=data.raw", 3 << 20, S::Data},
-        Layout{"data_file_raw", "data_file=data.raw,data_file_raw=on", 3 << 20, S::Empty},
-        Layout{"data_file_extended", "data_file=data.raw,extended_l2=on", 3 << 20, S::Empty},
-        Layout{"data_file_overlay", "data_file=data.raw", 3 << 20, S::Overlay},
-        Layout{"preallocated_metadata", "preallocation=metadata", 3 << 20, S::Empty},
-        Layout{"preallocated_full", "preallocation=full", 3 << 20, S::Empty},
-        Layout{"preallocated_extended", "preallocation=metadata,extended_l2=on", 3 << 20, S::Empty}),
+    ::testing::Values(Layout{"default", "", 3 << 20, S::Empty}, Layout{"odd_size", "", (3 << 20) + 1536, S::Empty},
+                      Layout{"v2", "compat=0.10", 3 << 20, S::Data},
+                      Layout{"v2_overlay", "compat=0.10", 3 << 20, S::Overlay},
+                      Layout{"v2_compressed", "compat=0.10", 3 << 20, S::Compressed},
+                      Layout{"v2_snapshot", "compat=0.10", 3 << 20, S::Snapshot},
+                      Layout{"clusters_512", "cluster_size=512", (3 << 20) + 512, S::Empty},
+                      Layout{"clusters_512_overlay", "cluster_size=512", 1 << 20, S::Overlay},
+                      Layout{"clusters_512_compressed", "cluster_size=512", 1 << 20, S::Compressed},
+                      Layout{"clusters_1k_refcount_64", "cluster_size=1k,refcount_bits=64", 2 << 20, S::Data},
+                      Layout{"clusters_4k", "cluster_size=4k", 3 << 20, S::Data},
+                      Layout{"clusters_2m", "cluster_size=2M", 33 << 20, S::Data},
+                      Layout{"clusters_2m_overlay", "cluster_size=2M", 9 << 20, S::OverlayShort},
+                      Layout{"refcount_1", "refcount_bits=1", 3 << 20, S::Data},
+                      Layout{"refcount_2", "refcount_bits=2", 3 << 20, S::Snapshot},
+                      Layout{"refcount_4", "refcount_bits=4,cluster_size=4k", 3 << 20, S::Snapshot},
+                      Layout{"refcount_8", "refcount_bits=8", 3 << 20, S::Compressed},
+                      Layout{"refcount_32", "refcount_bits=32", 3 << 20, S::Data},
+                      Layout{"refcount_64", "refcount_bits=64", 3 << 20, S::Compressed},
+                      Layout{"compressed", "", 5 << 20, S::Compressed},
+                      Layout{"compressed_zstd", "compression_type=zstd", 5 << 20, S::Compressed},
+                      Layout{"compressed_2m", "cluster_size=2M", 9 << 20, S::Compressed},
+                      Layout{"extended", "extended_l2=on", 3 << 20, S::Data},
+                      Layout{"extended_empty", "extended_l2=on", (3 << 20) + 1024, S::Empty},
+                      Layout{"extended_16k", "extended_l2=on,cluster_size=16k", 3 << 20, S::Overlay},
+                      Layout{"extended_compressed", "extended_l2=on", 3 << 20, S::Compressed},
+                      Layout{"extended_snapshot", "extended_l2=on", 3 << 20, S::Snapshot},
+                      Layout{"extended_overlay_short", "extended_l2=on,cluster_size=2M", 7 << 20, S::OverlayShort},
+                      Layout{"overlay", "", 3 << 20, S::Overlay}, Layout{"overlay_short", "", 3 << 20, S::OverlayShort},
+                      Layout{"overlay_long", "cluster_size=4k", 3 << 20, S::OverlayLong},
+                      Layout{"snapshot", "", 3 << 20, S::Snapshot},
+                      Layout{"snapshot_512", "cluster_size=512", 1 << 20, S::Snapshot},
+                      Layout{"lazy", "lazy_refcounts=on", 3 << 20, S::Data},
+                      Layout{"data_file", "data_file=data.raw", 3 << 20, S::Empty},
+                      Layout{"data_file_start", "data_file=data.raw", 3 << 20, S::Data},
+                      Layout{"data_file_raw", "data_file=data.raw,data_file_raw=on", 3 << 20, S::Empty},
+                      Layout{"data_file_extended", "data_file=data.raw,extended_l2=on", 3 << 20, S::Empty},
+                      Layout{"data_file_overlay", "data_file=data.raw", 3 << 20, S::Overlay},
+                      Layout{"preallocated_metadata", "preallocation=metadata", 3 << 20, S::Empty},
+                      Layout{"preallocated_full", "preallocation=full", 3 << 20, S::Empty},
+                      Layout{"preallocated_extended", "preallocation=metadata,extended_l2=on", 3 << 20, S::Empty}),
     [](const auto& param) { return param.param.name; });
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Several threads on one disk: each owns a private region, where it does everything, and every n-th sector of a shared
-// region, where clusters are allocated under the hands of others. What a thread wrote must come back, whatever the others
-// did meanwhile.
+// region, where clusters are allocated under the hands of others. What a thread wrote must come back, whatever the
+// others did meanwhile.
 #include <gtest/gtest.h>
 
 #include <algorithm>
