@@ -1,0 +1,84 @@
+// The other end of the control socket.
+#include "fuse/client.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "base/text.h"
+#include "fuse/registry.h"
+
+namespace flatimg::flat {
+
+namespace {
+
+Result<void> say(const Descriptor& connection, std::string_view word) {
+  if (::send(connection.get(), word.data(), word.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(word.size())) return {};
+  return fail_os(errno, "talking to the helper");
+}
+
+/// What the helper says until it ends the connection, or until a line has come.
+enum class HearUntil { Line, End };
+std::string hear(const Descriptor& connection, HearUntil until) {
+  std::string heard;
+  std::array<char, 4096> bytes{};
+  while (until == HearUntil::End || !heard.ends_with('\n')) {
+    const ssize_t got = ::recv(connection.get(), bytes.data(), until == HearUntil::Line ? 1 : bytes.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    heard.append(bytes.data(), static_cast<std::size_t>(got));
+  }
+  return heard;
+}
+
+bool is_dead(const MountEntry& mount) {
+  struct stat found {};
+  return ::stat(mount.mountpoint.c_str(), &found) != 0 && errno == ENOTCONN;
+}
+
+Result<std::string> without_helper(const MountEntry& mount, Unmount how, const Error& why) {
+  if (is_dead(mount)) {
+    CHECK(unmount(mount.mountpoint, Unmount::Lazily));
+    return fmt::format("{}: the helper had died; unmounted what it had left. What was not flushed is lost",
+                       shown(mount.mountpoint));
+  }
+  CHECK(unmount(mount.mountpoint, how));
+  return why.text + ": unmounted without waiting for the last flush";
+}
+
+}  // namespace
+
+Result<MountEntry> find_mount(const std::string& path) {
+  TRY(const std::string mountpoint, canonical_mountpoint(path));
+  auto entry = mount_at(mountpoint);
+  if (!entry || !entry->is_ours()) return fail(ErrorKind::NotFound, "{}: no flatimg mount is there", shown(path));
+  return *std::move(entry);
+}
+
+Result<std::string> ask_status(const MountEntry& mount) {
+  TRY(const Descriptor connection, connect_to_helper(mount));
+  CHECK(say(connection, "status\n"));
+  const std::string text = hear(connection, HearUntil::End);
+  if (text.empty()) return fail(ErrorKind::NotFound, "{}: the mount is ending", shown(mount.mountpoint));
+  return text;
+}
+
+Result<std::string> unmount_and_wait(const MountEntry& mount, Unmount how) {
+  auto connection = connect_to_helper(mount);
+  if (!connection) return without_helper(mount, how, connection.error());
+  CHECK(say(*connection, "wait\n"));
+  (void)hear(*connection, HearUntil::Line);  // "waiting": it has heard us, before the mount goes away
+  CHECK(unmount(mount.mountpoint, how));
+  const std::string outcome = hear(*connection, HearUntil::End);
+  if (outcome == "ok\n") return std::string();
+  if (outcome.empty()) {
+    return fail(ErrorKind::Io, "{}: the helper died before the image was final", shown(mount.mountpoint));
+  }
+  return fail(ErrorKind::Io, "{}: the last flush failed: {}", shown(mount.mountpoint),
+              std::string_view(outcome).substr(0, outcome.size() - 1));
+}
+
+}  // namespace flatimg::flat

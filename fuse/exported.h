@@ -1,0 +1,47 @@
+// One disk as a mount shows it: what every operation works on. Lives from before the mount until after the last reply.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "fuse/attributes.h"
+#include "fuse/names.h"
+#include "fuse/request_counters.h"
+#include "view/disk.h"
+
+struct fuse_session;
+
+namespace flatimg::flat {
+
+/// Who keeps the size of the flat file while it is mounted; follows from what was negotiated with the kernel.
+enum class KernelCache { WriteThrough, WriteBack };
+
+struct Exported {
+  Exported(Disk& shown, Names tree, const struct stat& image, const MountOptions& options)
+      : disk(shown),
+        names(std::move(tree)),
+        attributes(image, options,
+                   shown.writable() ? Attributes::Writing::Allowed : Attributes::Writing::Refused),
+        growable(options.growable && shown.writable()),
+        transport(options.transport) {}
+
+  Disk& disk;
+  const Names names;
+  Attributes attributes;
+  RequestCounters counters;
+  const bool growable;
+  const Transport transport;
+
+  // Told by info.json and stats.json.
+  std::string source;      // the image, absolute
+  std::string mountpoint;  // canonical
+  std::string format;
+
+  std::atomic<KernelCache> kernel_cache{KernelCache::WriteThrough};
+  std::atomic<unsigned> open_files{0};    // handles of the flat file
+  std::atomic<unsigned> open_writers{0};  // those of them that may write
+  std::atomic<std::uint64_t> told_data{0};  // bytes of data when stat() was last answered
+  fuse_session* session = nullptr;          // for notices to the kernel
+};
+
+}  // namespace flatimg::flat

@@ -1,0 +1,48 @@
+// One function for each request of the kernel. Each answers exactly once, as the last thing it does.
+//
+// They run on the thread that took the request, several at a time. Inode numbers are looked up first: a number that is
+// no node gets ESTALE.
+#pragma once
+
+#include <sys/stat.h>
+
+#include "fuse/exported.h"
+#include "fuse/libfuse.h"
+#include "fuse/reply.h"
+
+namespace flatimg::flat::handlers {
+
+// names: handlers_names.cpp
+void lookup(fuse_req_t request, fuse_ino_t parent, const char* name);
+void forget(fuse_req_t request, fuse_ino_t number, std::uint64_t lookups);
+void forget_multi(fuse_req_t request, std::size_t count, fuse_forget_data* forgotten);
+void opendir(fuse_req_t request, fuse_ino_t number, fuse_file_info* handle);
+void readdir(fuse_req_t request, fuse_ino_t number, std::size_t room, off_t from, fuse_file_info* handle);
+void readdirplus(fuse_req_t request, fuse_ino_t number, std::size_t room, off_t from, fuse_file_info* handle);
+void fsyncdir(fuse_req_t request, fuse_ino_t number, int data_only, fuse_file_info* handle);
+
+// attributes: handlers_attributes.cpp
+void getattr(fuse_req_t request, fuse_ino_t number, fuse_file_info* handle);
+void setattr(fuse_req_t request, fuse_ino_t number, struct stat* wanted, int which, fuse_file_info* handle);
+void statfs(fuse_req_t request, fuse_ino_t number);
+
+// handles: handlers_files.cpp
+void open(fuse_req_t request, fuse_ino_t number, fuse_file_info* handle);
+void release(fuse_req_t request, fuse_ino_t number, fuse_file_info* handle);
+void flush(fuse_req_t request, fuse_ino_t number, fuse_file_info* handle);
+void fsync(fuse_req_t request, fuse_ino_t number, int data_only, fuse_file_info* handle);
+
+// bytes: handlers_data.cpp
+void read(fuse_req_t request, fuse_ino_t number, std::size_t size, off_t from, fuse_file_info* handle);
+void write(fuse_req_t request, fuse_ino_t number, const char* bytes, std::size_t size, off_t to, fuse_file_info* handle);
+void lseek(fuse_req_t request, fuse_ino_t number, off_t from, int whence, fuse_file_info* handle);
+void fallocate(fuse_req_t request, fuse_ino_t number, int mode, off_t from, off_t size, fuse_file_info* handle);
+
+/// What stat() says about a node.
+[[nodiscard]] struct stat stat_of(Exported& exported, Node node);
+
+// How long the kernel may go on without asking. Names never change; blocks do, without the kernel knowing.
+inline constexpr double kNamesValid = 24 * 60 * 60;
+inline constexpr double kAttributesValid = 1;
+
+}  // namespace flatimg::flat::handlers

@@ -1,0 +1,72 @@
+// The table of handlers, each wrapped: counted, and with no exception that would fly through libfuse's C.
+//
+// What is missing in the table answers ENOSYS, and the kernel does not ask again: extended attributes, ioctl, access
+// (default_permissions checks instead), create and the rest of what changes names.
+#include "fuse/operations.h"
+
+#include <cerrno>
+#include <new>
+
+#include "fuse/handlers.h"
+#include "fuse/negotiation.h"
+
+namespace flatimg::flat {
+
+namespace {
+
+template <auto Handler>
+struct Wrapped;
+
+template <class... Arguments, void (*Handler)(fuse_req_t, Arguments...)>
+struct Wrapped<Handler> {
+  template <Request kind>
+  static void counted(fuse_req_t request, Arguments... arguments) noexcept {
+    exported_by(request).counters.count(kind);
+    plain(request, arguments...);
+  }
+  static void plain(fuse_req_t request, Arguments... arguments) noexcept {
+    try {
+      Handler(request, arguments...);
+    } catch (const std::bad_alloc&) {
+      fuse_reply_err(request, ENOMEM);  // handlers answer last: this one has not
+    }
+  }
+};
+
+template <auto Handler, Request kind>
+constexpr auto counted = &Wrapped<Handler>::template counted<kind>;
+template <auto Handler>
+constexpr auto plain = &Wrapped<Handler>::plain;
+
+fuse_lowlevel_ops table() {
+  fuse_lowlevel_ops ops{};
+  ops.init = negotiate;
+  ops.lookup = counted<handlers::lookup, Request::Lookup>;
+  ops.forget = plain<handlers::forget>;
+  ops.forget_multi = plain<handlers::forget_multi>;
+  ops.getattr = counted<handlers::getattr, Request::Getattr>;
+  ops.setattr = counted<handlers::setattr, Request::Setattr>;
+  ops.open = counted<handlers::open, Request::Open>;
+  ops.read = counted<handlers::read, Request::Read>;
+  ops.write = counted<handlers::write, Request::Write>;
+  ops.flush = counted<handlers::flush, Request::Flush>;
+  ops.release = counted<handlers::release, Request::Release>;
+  ops.fsync = counted<handlers::fsync, Request::Fsync>;
+  ops.opendir = counted<handlers::opendir, Request::Opendir>;
+  ops.readdir = counted<handlers::readdir, Request::Readdir>;
+  ops.readdirplus = counted<handlers::readdirplus, Request::Readdir>;
+  ops.fsyncdir = plain<handlers::fsyncdir>;
+  ops.statfs = counted<handlers::statfs, Request::Statfs>;
+  ops.fallocate = counted<handlers::fallocate, Request::Fallocate>;
+  ops.lseek = counted<handlers::lseek, Request::Lseek>;
+  return ops;
+}
+
+}  // namespace
+
+const fuse_lowlevel_ops& operations() {
+  static const fuse_lowlevel_ops ops = table();
+  return ops;
+}
+
+}  // namespace flatimg::flat

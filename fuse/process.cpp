@@ -1,0 +1,100 @@
+// fork, setsid, prctl and the service manager's socket.
+#include "fuse/process.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/log.h"
+#include "base/result.h"
+
+namespace flatimg::flat {
+
+namespace {
+
+#ifndef PR_SET_IO_FLUSHER
+constexpr int PR_SET_IO_FLUSHER = 57;
+#endif
+
+void leave_terminal() {
+  setsid();
+  if (chdir("/") != 0) log(LogLevel::Warning, "cannot change to /");
+  const Descriptor nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(nothing.get(), stream);
+  configure_log(LogTarget::Syslog, LogLevel::Info);
+}
+
+int wait_for_verdict(Descriptor from_child, pid_t child) {
+  char byte = 0;
+  ssize_t got = 0;
+  while ((got = ::read(from_child.get(), &byte, 1)) < 0 && errno == EINTR) continue;
+  if (got == 1) return 0;
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+  if (WIFEXITED(status) && WEXITSTATUS(status) != 0) return WEXITSTATUS(status);  // it has said why
+  log(LogLevel::Error, "the helper process died before the mount was ready{}",
+      WIFSIGNALED(status) ? fmt::format(" (signal {})", WTERMSIG(status)) : "");
+  return 1;
+}
+
+}  // namespace
+
+void Verdict::ready() {
+  if (!to_parent_.valid()) return;
+  leave_terminal();
+  const char byte = 1;
+  if (::write(to_parent_.get(), &byte, 1) != 1) log(LogLevel::Warning, "nobody waited for the mount to be ready");
+  to_parent_ = Descriptor();
+}
+
+std::variant<ParentDone, Verdict> fork_helper() {
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) {
+    log(LogLevel::Error, "{}", system_error(errno, "making a pipe").text);
+    return ParentDone{1};
+  }
+  Descriptor reading(ends[0]);
+  Descriptor writing(ends[1]);
+  const pid_t child = fork();
+  if (child < 0) {
+    log(LogLevel::Error, "{}", system_error(errno, "starting the helper process").text);
+    return ParentDone{1};
+  }
+  if (child == 0) return Verdict(std::move(writing));
+  writing = Descriptor();
+  return ParentDone{wait_for_verdict(std::move(reading), child)};
+}
+
+void harden_process() {
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);  // needs CAP_SYS_RESOURCE; without it everything but loop devices is as well off
+}
+
+void notify_service_manager(std::string_view line) {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path == nullptr || path[0] == '\0' || std::strlen(path) >= sizeof(address.sun_path)) return;
+  const std::size_t length = std::strlen(path);
+  std::memcpy(address.sun_path, path, length);
+  if (path[0] == '@') address.sun_path[0] = '\0';  // an abstract socket
+  const Descriptor socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
+  sendto(socket.get(), line.data(), line.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), size);
+}
+
+}  // namespace flatimg::flat

@@ -1,0 +1,39 @@
+// What a process does to itself to be a good helper of the kernel: going into the background, telling whoever started
+// it, and settings that keep it alive and quiet.
+#pragma once
+
+#include <string_view>
+#include <variant>
+
+#include "host/posix_file.h"
+
+namespace flatimg::flat {
+
+/// The child's end of the line to the process that the user started.
+class Verdict {
+ public:
+  Verdict() = default;  // nobody is waiting: foreground
+  explicit Verdict(Descriptor to_parent) : to_parent_(std::move(to_parent)) {}
+  /// The mount answers: the parent ends with 0 now, and this process leaves the terminal.
+  void ready();
+
+ private:
+  Descriptor to_parent_;
+};
+
+struct ParentDone {
+  int exit_code;
+};
+
+/// Forks. In the child: the verdict to give; it still has the terminal, for messages. In the parent, once the child has
+/// given its verdict or has died: what to exit with. Call while there is one thread only.
+std::variant<ParentDone, Verdict> fork_helper();
+
+/// No core dumps with people's data, no death by a closed pipe or a file-size limit, and where permitted the mark that
+/// keeps memory reclaim from waiting for the very disk that we serve.
+void harden_process();
+
+/// A line for systemd ("READY=1") where $NOTIFY_SOCKET asks for it.
+void notify_service_manager(std::string_view line);
+
+}  // namespace flatimg::flat

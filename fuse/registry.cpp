@@ -1,0 +1,96 @@
+// Folders and names of control sockets.
+#include "fuse/registry.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "base/text.h"
+
+namespace flatimg::flat {
+
+namespace {
+
+/// The folders in which a user's sockets may be.
+std::vector<std::string> folders_of(uid_t user) {
+  std::vector<std::string> folders;
+  if (user == 0) folders.emplace_back("/run/flatimg");
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  if (user != 0 && user == geteuid() && runtime != nullptr && runtime[0] == '/') {
+    folders.push_back(std::string(runtime) + "/flatimg");
+  }
+  if (user != 0 && user != geteuid()) folders.push_back(fmt::format("/run/user/{}/flatimg", user));
+  folders.push_back(fmt::format("/tmp/flatimg-{}", user));
+  return folders;
+}
+
+/// A folder in /tmp can be anybody's: what is in it is believed only when it is that user's own and closed to others.
+Result<void> check_folder(const std::string& folder, uid_t user) {
+  struct stat found {};
+  if (lstat(folder.c_str(), &found) != 0) return fail_os(errno, "{}", shown(folder));
+  if (!S_ISDIR(found.st_mode) || found.st_uid != user || (found.st_mode & 0077) != 0) {
+    return fail(ErrorKind::Denied, "{}: not a folder of user {} that is closed to others (mode 0700)", shown(folder), user);
+  }
+  return {};
+}
+
+Result<Descriptor> connect_to(const std::string& path) {
+  TRY(const sockaddr_un address, socket_address(path));
+  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket.valid()) return fail_os(errno, "making a socket");
+  if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    return fail_os(errno, "{}", shown(path));
+  }
+  return socket;
+}
+
+}  // namespace
+
+Result<std::string> own_registry() {
+  Error last{ErrorKind::NotFound, 0, "no folder for control sockets"};
+  for (const std::string& folder : folders_of(geteuid())) {
+    mkdir(folder.c_str(), 0700);
+    if (auto good = check_folder(folder, geteuid()); good) return folder;
+    else last = std::move(good.error());
+  }
+  return Failure(std::move(last));
+}
+
+std::string socket_name(dev_t device) { return fmt::format("{}-{}.sock", major(device), minor(device)); }
+
+void remove_stale_sockets(const std::string& folder) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    if (entry.path().extension() != ".sock") continue;
+    const auto answered = connect_to(entry.path());
+    if (!answered && answered.error().os_error == ECONNREFUSED) ::unlink(entry.path().c_str());
+  }
+}
+
+Result<Descriptor> connect_to_helper(const MountEntry& mount) {
+  const uid_t mounter = mount.mounter.value_or(geteuid());
+  const std::string name = socket_name(makedev(mount.device_major, mount.device_minor));
+  for (const std::string& folder : folders_of(mounter)) {
+    if (!check_folder(folder, mounter)) continue;
+    if (auto connection = connect_to(folder + "/" + name)) return connection;
+  }
+  return fail(ErrorKind::NotFound, "{}: no helper answers for this mount", shown(mount.mountpoint));
+}
+
+Result<sockaddr_un> socket_address(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) {
+    return fail(ErrorKind::BadUsage, "{}: too long for a socket", shown(path));
+  }
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  return address;
+}
+
+}  // namespace flatimg::flat
