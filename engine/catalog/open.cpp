@@ -19,6 +19,7 @@ struct Source {
   std::string path;                   // names in the image are relative to its directory
   std::optional<std::string> format;  // nullopt: probe
   Access access = Access::ReadOnly;
+  std::shared_ptr<BarrierMemory> barriers = new_barrier_memory();  // the files of one image fail together
 };
 
 class Opener {
@@ -112,7 +113,7 @@ Result<Opened> Opener::open() {
 
 Result<Image*> Opener::open_source(Source source) {
   CHECK(note_in_chain(*source.file));
-  source.file = with_sticky_failure(std::move(source.file));
+  source.file = with_sticky_failure(std::move(source.file), source.barriers);
   const bool guessed = !source.format;
   if (guessed) {
     TRY(source.format, probe(*source.file));
@@ -155,9 +156,9 @@ Result<std::unique_ptr<HostFile>> Opener::open_data_file(const qcow2::Header& he
   if (!header.data_file_name) {
     return fail(ErrorKind::InvalidImage, "{}: the image does not name its external data file", source.path);
   }
-  TRY(auto data, gate_.open({*header.data_file_name, source.path, "data file", source.access}));
+  TRY(auto data, gate_.open({*header.data_file_name, source.path, "data file", source.access, seen_}));
   CHECK(lock(*data.file, source.access));
-  return with_sticky_failure(std::move(data.file));
+  return with_sticky_failure(std::move(data.file), source.barriers);
 }
 
 Result<Image*> Opener::open_backing(const qcow2::Header& header, const std::string& asking_path) {

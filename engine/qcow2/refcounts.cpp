@@ -17,6 +17,7 @@ constexpr ByteCount kPage{4096};
 struct Refcounts::Part {
   TableCache::Pin page;     // not valid: no block covers these clusters, all counters are 0
   std::uint64_t index = 0;  // of the first counter, in the page
+  std::uint64_t first = 0;  // the cluster that it counts
   std::uint64_t count = 0;
 };
 
@@ -87,18 +88,25 @@ Result<std::uint64_t> Refcounts::used_prefix(ClusterRun run) {
   return n;
 }
 
-Result<void> Refcounts::raise(ClusterRun run) {
+Result<std::vector<Refcounts::Part>> Refcounts::parts_of(ClusterRun run) {
   std::vector<Part> parts;
-  for (std::uint64_t done = 0; done < run.count;) {
+  for (std::uint64_t done = 0; done < run.count; done += parts.back().count) {
     TRY(Part part, part_at(run.first + done, run.count - done));
+    part.first = run.first + done;
+    parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
+Result<void> Refcounts::raise(ClusterRun run) {
+  TRY(std::vector<Part> parts, parts_of(run));
+  for (const Part& part : parts) {
     assert(part.page.valid());
     for (std::uint64_t n = 0; n < part.count; ++n) {
       if (read_counter(part.page.bytes(), part.index + n, layout_.refcount_order()) == layout_.largest_refcount()) {
-        return fail(ErrorKind::Limit, "the refcount of host cluster {} would exceed its width", run.first + done + n);
+        return fail(ErrorKind::Limit, "the refcount of host cluster {} would exceed its width", part.first + n);
       }
     }
-    done += part.count;
-    parts.push_back(std::move(part));
   }
   for (Part& part : parts) {
     auto edit = part.page.edit(Step::Prepare);
@@ -111,28 +119,26 @@ Result<void> Refcounts::raise(ClusterRun run) {
 }
 
 Result<std::vector<ClusterRun>> Refcounts::lower(ClusterRun run) {
+  TRY(std::vector<Part> parts, parts_of(run));  // whatever may fail comes before the first change
   std::vector<ClusterRun> freed;
-  for (std::uint64_t done = 0; done < run.count;) {
-    TRY(Part part, part_at(run.first + done, run.count - done));
-    if (part.page.valid()) {
-      auto edit = part.page.edit(Step::Mention);
-      for (std::uint64_t n = 0; n < part.count; ++n) {
-        const std::uint64_t cluster = run.first + done + n;
-        const auto old = read_counter(edit.bytes(), part.index + n, layout_.refcount_order());
-        if (old == 0) {
-          log(LogLevel::Error, "{}: the refcount of host cluster {} is too low", file_.name(), cluster);
-          continue;
-        }
-        write_counter(edit.bytes(), part.index + n, layout_.refcount_order(), old - 1);
-        if (old > 1) continue;
-        if (!freed.empty() && freed.back().end() == cluster) {
-          ++freed.back().count;
-        } else {
-          freed.push_back({cluster, 1});
-        }
+  for (Part& part : parts) {
+    if (!part.page.valid()) continue;
+    auto edit = part.page.edit(Step::Mention);
+    for (std::uint64_t n = 0; n < part.count; ++n) {
+      const std::uint64_t cluster = part.first + n;
+      const auto old = read_counter(edit.bytes(), part.index + n, layout_.refcount_order());
+      if (old == 0) {
+        log(LogLevel::Error, "{}: the refcount of host cluster {} is too low", file_.name(), cluster);
+        continue;
+      }
+      write_counter(edit.bytes(), part.index + n, layout_.refcount_order(), old - 1);
+      if (old > 1) continue;
+      if (!freed.empty() && freed.back().end() == cluster) {
+        ++freed.back().count;
+      } else {
+        freed.push_back({cluster, 1});
       }
     }
-    done += part.count;
   }
   return freed;
 }

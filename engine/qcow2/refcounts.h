@@ -41,8 +41,8 @@ class Refcounts {
 
   /// Adds one to every counter. Blocks for all of the run exist. All or nothing.
   Result<void> raise(ClusterRun run);
-  /// Takes one from every counter; returns the runs that became free. A counter that is 0 already is a contradiction
-  /// in the image: it is logged and left.
+  /// Takes one from every counter, or fails and changes none; returns the runs that became free. A counter that is 0
+  /// already is a contradiction in the image: it is logged and left.
   Result<std::vector<ClusterRun>> lower(ClusterRun run);
 
   // --- blocks and the table ---
@@ -69,6 +69,7 @@ class Refcounts {
 
  private:
   struct Part;  // the counters of a run that lie in one page
+  Result<std::vector<Part>> parts_of(ClusterRun run);
   Result<Part> part_at(std::uint64_t cluster, std::uint64_t at_most);
   [[nodiscard]] HostOffset block_at(std::uint64_t block) const;
 

@@ -17,18 +17,25 @@ class FaultyFile final : public ForwardingFile {
   using ForwardingFile::ForwardingFile;
 
   enum class Times { Once, ForEver };
+  /// What a call that fails does before: nothing, or the first half of what it should (in whole sectors).
+  enum class Effect { None, Half };
   struct Fault {
     std::set<Call> calls = {};  // which calls count; empty: all
     std::uint64_t nth = 1;      // of those from now on, 1 is the next
     Times times = Times::Once;
     int os_error = 5;  // EIO
+    Effect effect = Effect::None;
   };
-  /// Replaces the fault that was planned before. A call that fails does not reach the inner file.
+  /// Replaces the fault that was planned before.
   void plan(Fault fault);
   /// Nothing fails any more.
   void heal();
 
   [[nodiscard]] std::uint64_t calls(Call call) const;
+  /// How many calls of a kind have failed.
+  [[nodiscard]] std::uint64_t failed(Call call) const;
+  [[nodiscard]] std::uint64_t all_calls() const;
+  [[nodiscard]] std::uint64_t all_failed() const;
   /// Of write, zero, reserve, barrier and resize together.
   [[nodiscard]] std::uint64_t changing_calls() const;
 
@@ -44,10 +51,15 @@ class FaultyFile final : public ForwardingFile {
   Result<ByteCount> allocated() override;
 
  private:
-  [[nodiscard]] Result<void> counted(Call call);
+  struct Outcome {
+    Result<void> result;
+    Effect effect = Effect::None;
+  };
+  [[nodiscard]] Outcome counted(Call call);
 
   mutable std::mutex mutex_;  // guards what follows
   std::array<std::uint64_t, 9> counts_{};
+  std::array<std::uint64_t, 9> failures_{};
   std::optional<Fault> fault_;
 };
 

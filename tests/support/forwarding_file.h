@@ -1,4 +1,5 @@
-// A HostFile that passes every call on: the base of those that change one thing.
+// A HostFile that passes every call on: the base of those that change one thing. The inner file may be shared with a
+// test that looks at it when the image is gone.
 #pragma once
 
 #include <memory>
@@ -9,7 +10,7 @@ namespace flatimg::test {
 
 class ForwardingFile : public HostFile {
  public:
-  explicit ForwardingFile(std::unique_ptr<HostFile> inner) : inner_(std::move(inner)) {}
+  explicit ForwardingFile(std::shared_ptr<HostFile> inner) : inner_(std::move(inner)) {}
 
   using HostFile::write;
   Result<void> read(HostOffset at, std::span<std::byte> out) override { return inner_->read(at, out); }
@@ -33,7 +34,7 @@ class ForwardingFile : public HostFile {
   [[nodiscard]] HostFile& inner() { return *inner_; }
 
  private:
-  std::unique_ptr<HostFile> inner_;
+  std::shared_ptr<HostFile> inner_;
 };
 
 }  // namespace flatimg::test

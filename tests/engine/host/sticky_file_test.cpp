@@ -76,5 +76,18 @@ TEST_F(StickyFile, ShowsTheDescriptorBehindIt) {
   EXPECT_EQ(descriptor_of(*file_), -1);
 }
 
+TEST_F(StickyFile, SharesItsMemoryWithTheOtherFileOfTheImage) {
+  const auto memory = new_barrier_memory();
+  auto faulty = std::make_unique<FaultyFile>(std::make_unique<test::MemoryFile>());
+  faulty->plan({.calls = {Call::Barrier}, .times = FaultyFile::Times::Once, .os_error = EIO});
+  const auto tables = with_sticky_failure(std::move(faulty), memory);
+  const auto data = with_sticky_failure(std::make_unique<test::MemoryFile>(), memory);
+  EXPECT_THAT(data->barrier(), Succeeds());
+  EXPECT_THAT(tables->barrier(), FailsWith(ErrorKind::Io, "planned fault"));
+  EXPECT_THAT(data->write(HostOffset(), bytes_of("abc")), FailsWith(ErrorKind::Io, "planned fault"));
+  EXPECT_THAT(data->barrier(), FailsWith(ErrorKind::Io, "planned fault"));
+  EXPECT_EQ(data->size().value(), 0_B);
+}
+
 }  // namespace
 }  // namespace flatimg
