@@ -325,6 +325,11 @@ void FreeSpace::protect_refcounts() {
   }
 }
 
+std::vector<ClusterRun> FreeSpace::refcount_clusters() {
+  const MutexLock lock(mutex_);
+  return refcounts_.own_clusters();
+}
+
 bool FreeSpace::may_hold_data(ClusterRun run) {
   const MutexLock lock(mutex_);
   for (std::uint64_t cluster = run.first; cluster < run.end(); ++cluster) {

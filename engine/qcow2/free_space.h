@@ -65,6 +65,8 @@ class FreeSpace {
   void protect(ClusterRun run);
   /// The same for the refcount table and every block.
   void protect_refcounts();
+  /// Where these are.
+  std::vector<ClusterRun> refcount_clusters();
   /// False when one of the clusters holds a table.
   bool may_hold_data(ClusterRun run);
 

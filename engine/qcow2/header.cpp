@@ -206,7 +206,7 @@ Result<Bytes> read_backing_name(Header& header, Bytes area) {
   if (at > area.size() || length > std::min<std::uint64_t>(limits::kQcow2BackingName, area.size() - at)) {
     return fail(ErrorKind::InvalidImage, "the name of the backing file does not lie in the first cluster");
   }
-  header.backing_name = text_of(area.subspan(at, length));
+  if (length > 0) header.backing_name = text_of(area.subspan(at, length));
   return area.first(at);
 }
 

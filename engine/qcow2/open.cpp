@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "qcow2/qcow2_image.h"
 #include "qcow2/rebuild.h"
+#include "qcow2/snapshot_table.h"
 
 namespace flatimg::qcow2 {
 
@@ -28,7 +29,7 @@ Result<Header> read_header(HostFile& file) {
   TRY(const ByteCount size, file.size());
   std::array<std::byte, 512> sector{};
   CHECK(file.read(HostOffset(0), sector));
-  auto area = header_area(sector);
+  auto area = header_area(std::span(sector).first(std::min<std::uint64_t>(sector.size(), size.value())));
   if (!area) return Failure(std::move(area.error()).within(file.name()));
   std::vector<std::byte> cluster(area->value());
   CHECK(file.read(HostOffset(0), cluster));
@@ -86,7 +87,7 @@ Result<void> Qcow2Image::load() {
                     {header_.refcount_table, ByteCount(header_.refcount_table_clusters) * header_.cluster().value()}));
   CHECK(l1_.read(*file_, header_.l1_table, header_.l1_entries));
   CHECK(free_space_.open());
-  CHECK(check_l1());
+  CHECK(check_tables_apart());
   CHECK(check_data_lies_in_file());
   if (traits_.writable) flusher_.start();
   return {};
@@ -106,8 +107,8 @@ Result<void> Qcow2Image::check_place(std::string_view what, HostRange range) con
   return {};
 }
 
-// Every L2 table is a cluster of the file, and no two tables lie on each other.
-Result<void> Qcow2Image::check_l1() const {
+// Every L2 table is a cluster of the file, and no two tables (header, L1, L2, refcounts) lie on each other.
+Result<void> Qcow2Image::check_tables_apart() {
   std::vector<std::uint64_t> clusters;
   for (std::uint64_t index = 0; index < l1_.size(); ++index) {
     auto table = table_of(index);
@@ -117,8 +118,9 @@ Result<void> Qcow2Image::check_l1() const {
   const std::uint64_t l1_clusters = ceil_divide(header_.l1_entries * std::uint64_t{8}, header_.cluster().value());
   const std::uint64_t l1_first = cluster_number(header_.l1_table);
   for (std::uint64_t n = 0; n < l1_clusters; ++n) clusters.push_back(l1_first + n);
-  const std::uint64_t refcounts_first = cluster_number(header_.refcount_table);
-  for (std::uint64_t n = 0; n < header_.refcount_table_clusters; ++n) clusters.push_back(refcounts_first + n);
+  for (const ClusterRun& run : free_space_.refcount_clusters()) {
+    for (std::uint64_t cluster = run.first; cluster < run.end(); ++cluster) clusters.push_back(cluster);
+  }
   clusters.push_back(0);
   std::sort(clusters.begin(), clusters.end());
   if (const auto twice = std::adjacent_find(clusters.begin(), clusters.end()); twice != clusters.end()) {
@@ -144,6 +146,9 @@ Result<void> Qcow2Image::check_data_lies_in_file() {
       for (std::size_t nth = 0; nth < place.entries_left; ++nth) {
         const Entry found = load_entry(place, nth);
         const bool compressed = Layout::is_compressed(found);
+        const bool holds_data = layout_.extended() ? (found.bitmap & kAllAllocatedBitmap) != 0
+                                                   : !layout_.can_mark_zero() || (found.word & kZeroFlag) == 0;
+        if (!compressed && !holds_data) continue;
         const HostOffset host = compressed ? layout_.compressed_range(found).at : HostOffset(found.word & kOffsetMask);
         if (data_file_ == nullptr && cluster_number(host) >= free_space_.file_clusters()) {
           return fail(ErrorKind::InvalidImage,
@@ -171,7 +176,7 @@ Result<void> Qcow2Image::begin_writing() {
 // Whoever writes without maintaining what an autoclear bit stands for clears the bit before the first change.
 Result<void> Qcow2Image::begin_writing_once() {
   assert(traits_.writable);
-  protect_tables();
+  CHECK(protect_tables());
   const std::uint64_t kept = header_.autoclear & autoclear::kRawDataFile;
   if (header_.version < 3 || kept == header_.autoclear) return {};
   std::array<std::byte, 8> word{};
@@ -182,7 +187,7 @@ Result<void> Qcow2Image::begin_writing_once() {
   return {};
 }
 
-void Qcow2Image::protect_tables() {
+Result<void> Qcow2Image::protect_tables() {
   free_space_.protect({0, 1});
   free_space_.protect({cluster_number(header_.l1_table),
                        ceil_divide(header_.l1_entries * std::uint64_t{8}, header_.cluster().value())});
@@ -190,7 +195,29 @@ void Qcow2Image::protect_tables() {
   for (std::uint64_t index = 0; index < l1_.size(); ++index) {
     if (const auto table = table_of(index); table && *table) free_space_.protect({cluster_number((*table)->at), 1});
   }
-  if (header_.snapshots > 0) free_space_.protect({cluster_number(header_.snapshot_table), 1});
+  return protect_snapshots();
+}
+
+// The snapshot table and the L1 tables in it; what these name is not looked at, as QEMU does not by default.
+Result<void> Qcow2Image::protect_snapshots() {
+  constexpr std::uint64_t kMostClusters = 1u << 20;
+  if (header_.snapshots == 0) return {};
+  auto table = read_snapshot_table(*file_, header_);
+  if (!table) return Failure(std::move(table.error()).within(file_->name()));
+  const auto run_of = [&](HostOffset at, std::uint64_t bytes) {
+    return ClusterRun{cluster_number(at), ceil_divide(bytes, layout_.cluster().value())};
+  };
+  std::vector<ClusterRun> runs{run_of(header_.snapshot_table, table->bytes.value())};
+  for (const Snapshot& snapshot : table->snapshots) {
+    runs.push_back(run_of(snapshot.l1_table, snapshot.l1_entries * std::uint64_t{8}));
+  }
+  std::uint64_t clusters = 0;
+  for (const ClusterRun& run : runs) {
+    clusters += run.count;
+    if (clusters > kMostClusters) return fail(ErrorKind::Limit, "{}: its snapshots are too large", file_->name());
+    free_space_.protect(run);
+  }
+  return {};
 }
 
 }  // namespace flatimg::qcow2

@@ -86,7 +86,9 @@ Result<Placement> Qcow2Image::place(GuestRange want) {
   throttle();
   TRY(const HostOffset table, own_table(layout_.l1_index(want.begin)));
   TRY(EntryPlace place, entry_in({table, true}, want.begin));
-  TRY(const Meaning meaning, layout_.meaning(load_entry(place, 0), layout_.subcluster(want.begin)));
+  const Entry entry = load_entry(place, 0);
+  TRY(const Meaning meaning, layout_.meaning(entry, layout_.subcluster(want.begin)));
+  CHECK(check_replaceable(entry));
   const GuestOffset page_end = align_down(want.begin, layout_.cluster()) + layout_.cluster() * place.entries_left;
   const GuestRange in_page = want.first(page_end - want.begin);
   if (meaning.kind != Kind::Data && meaning.has_host && meaning.copied)
@@ -112,6 +114,7 @@ Result<Placement> Qcow2Image::place_reserved(GuestRange want, EntryPlace place, 
     const bool follows = next.has_host && next.copied && next.kind == meaning.kind &&
                          next.host == meaning.host + layout_.cluster() * clusters;
     if (clusters > 0 && !follows) break;
+    CHECK(check_replaceable(load_entry(place, clusters)));
     end = align_down(end, layout_.cluster()) + layout_.cluster();
     if (layout_.extended()) {  // one cluster at a time: its subclusters may differ
       ++clusters;
@@ -150,6 +153,7 @@ Result<Placement> Qcow2Image::place_fresh(GuestRange want, EntryPlace place) {
     TRY(const Meaning meaning, layout_.meaning(next, 0));
     if (meaning.has_host && meaning.copied) break;
     if (must_carry_whole(next) != must_carry_whole(first)) break;
+    CHECK(check_replaceable(next));
   }
   FreeSpace::Grant grant;
   HostOffset host;
@@ -194,15 +198,33 @@ Entry Qcow2Image::linked_entry(Entry old, const Reservation& reservation, std::s
   return fresh;
 }
 
-void Qcow2Image::release_old(Entry old) {
-  if (data_file_) return;
-  if (Layout::is_compressed(old)) {
-    const CompressedRange range = layout_.compressed_range(old);
+// The host clusters that an entry refers to.
+std::optional<ClusterRun> Qcow2Image::clusters_of(Entry entry) const {
+  if (data_file_) return std::nullopt;
+  if (Layout::is_compressed(entry)) {
+    const CompressedRange range = layout_.compressed_range(entry);
     const std::uint64_t first = cluster_number(range.at);
-    free_space_.release_later({first, cluster_number(range.at + range.length - 1_B) - first + 1});
-  } else if ((old.word & kOffsetMask) != 0) {
-    free_space_.release_later({cluster_number(HostOffset(old.word & kOffsetMask)), 1});
+    return ClusterRun{first, cluster_number(range.at + range.length - 1_B) - first + 1};
   }
+  const HostOffset host(entry.word & kOffsetMask);
+  if (host.value() == 0) return std::nullopt;
+  return ClusterRun{cluster_number(host), 1};
+}
+
+// What an entry names is written to or released when the entry changes: that must be a cluster of the file, and no
+// table.
+Result<void> Qcow2Image::check_replaceable(Entry old) {
+  const auto run = clusters_of(old);
+  if (!run) return {};
+  const bool aligned = Layout::is_compressed(old) || (old.word & kOffsetMask) % layout_.cluster().value() == 0;
+  if (aligned && run->first < free_space_.file_clusters() && free_space_.may_hold_data(*run)) return {};
+  return fail(ErrorKind::CorruptImage,
+              "{}: L2 entry {:#018x} does not point to a data cluster of the file: run qemu-img check -r all",
+              file_->name(), old.word);
+}
+
+void Qcow2Image::release_old(Entry old) {
+  if (const auto run = clusters_of(old)) free_space_.release_later(*run);
 }
 
 Result<void> Qcow2Image::link(Placement placement) {

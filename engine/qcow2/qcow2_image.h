@@ -59,11 +59,12 @@ class Qcow2Image final : public Image {
   // --- open.cpp ---
   Result<void> load();
   Result<void> check_place(std::string_view what, HostRange range) const;
-  Result<void> check_l1() const;
+  Result<void> check_tables_apart();
   Result<void> check_data_lies_in_file();
   Result<void> begin_writing();
   Result<void> begin_writing_once() REQUIRES(tables_mutex_);
-  void protect_tables();
+  Result<void> protect_tables();
+  Result<void> protect_snapshots();
 
   // --- encoded.cpp ---
   Result<std::shared_ptr<const AlignedBytes>> decode_cluster(std::uint64_t token);
@@ -101,6 +102,8 @@ class Qcow2Image final : public Image {
   [[nodiscard]] bool must_carry_whole(Entry entry) const;
   [[nodiscard]] bool reads_zero(Entry entry, GuestRange part) const;
   [[nodiscard]] Entry linked_entry(Entry old, const Reservation& reservation, std::size_t nth, GuestRange fill) const;
+  [[nodiscard]] std::optional<ClusterRun> clusters_of(Entry entry) const;
+  Result<void> check_replaceable(Entry old);
   void release_old(Entry old);
 
   // --- zero.cpp ---

@@ -11,6 +11,7 @@
 // file must be right by itself, so its bytes become zero first.
 #include <algorithm>
 
+#include "base/checked.h"
 #include "qcow2/qcow2_image.h"
 
 namespace flatimg::qcow2 {
@@ -62,6 +63,10 @@ Result<GuestRange> Qcow2Image::zero_in_table(GuestRange whole, Space space) {
   TRY(EntryPlace place, entry_in({table, true}, whole.begin));
   const GuestOffset page_end = align_down(whole.begin, layout_.cluster()) + layout_.cluster() * place.entries_left;
   const GuestRange in_page = whole.first(page_end - whole.begin);
+
+  const std::uint64_t entries =
+      ceil_divide((in_page.end() - align_down(in_page.begin, layout_.cluster())).value(), layout_.cluster().value());
+  for (std::size_t nth = 0; nth < entries; ++nth) CHECK(check_replaceable(load_entry(place, nth)));
   if (data_file_) CHECK(data_file_->zero({HostOffset(in_page.begin.value()), in_page.length}, space));
 
   std::vector<Entry> replaced;
