@@ -310,7 +310,8 @@ class Qcow2Fault : public ::testing::TestWithParam<Setting> {
     }
     const bool closed = (*disk)->close().has_value();
     if (closed) values.flushed();
-    EXPECT_FALSE(closed && victim.file->failed(Call::Barrier) > 0) << "closed well after a failed barrier";
+    EXPECT_FALSE(closed && values.changed() && victim.file->failed(Call::Barrier) > 0)
+        << "closed well after a failed barrier";
     disk->reset();
     expect_sound(files, values, !closed);
   }

@@ -30,7 +30,10 @@ class SectorValues {
   }
 
   [[nodiscard]] std::size_t sectors() const { return now_.size(); }
+  /// Whether any change was acknowledged: otherwise there is nothing that closing could lose.
+  [[nodiscard]] bool changed() const { return changed_; }
   void tried(std::size_t first, std::size_t count, std::byte value, bool acknowledged) {
+    changed_ |= acknowledged;
     for (std::size_t sector = first; sector < first + count; ++sector) {
       if (acknowledged) now_[sector].reset();
       now_[sector].set(std::to_integer<std::size_t>(value));
@@ -62,6 +65,7 @@ class SectorValues {
     return std::nullopt;
   }
 
+  bool changed_ = false;
   std::vector<Allowed> now_;
   std::vector<Allowed> durable_;
 };
