@@ -7,6 +7,7 @@
 #include "fuse/attributes.h"
 #include "fuse/names.h"
 #include "fuse/request_counters.h"
+#include "fuse/size_keeper.h"
 #include "view/disk.h"
 
 struct fuse_session;
@@ -22,6 +23,7 @@ struct Exported {
         names(std::move(tree)),
         attributes(image, options,
                    shown.writable() ? Attributes::Writing::Allowed : Attributes::Writing::Refused),
+        size_keeper(shown),
         growable(options.growable && shown.writable()),
         transport(options.transport) {}
 
@@ -29,6 +31,7 @@ struct Exported {
   const Names names;
   Attributes attributes;
   RequestCounters counters;
+  SizeKeeper size_keeper;
   const bool growable;
   const Transport transport;
 
@@ -40,8 +43,10 @@ struct Exported {
   std::atomic<KernelCache> kernel_cache{KernelCache::WriteThrough};
   std::atomic<unsigned> open_files{0};    // handles of the flat file
   std::atomic<unsigned> open_writers{0};  // those of them that may write
-  std::atomic<std::uint64_t> told_data{0};  // bytes of data when stat() was last answered
-  fuse_session* session = nullptr;          // for notices to the kernel
+  std::atomic<blkcnt_t> told_blocks{0};  // st_blocks when the kernel last asked
+  std::atomic<bool> fetching_pages{false};  // one worker waits for the kernel to write back (handlers_data.cpp)
+  unsigned worker_threads = 1;
+  fuse_session* session = nullptr;  // for notices to the kernel
 };
 
 }  // namespace flatimg::flat

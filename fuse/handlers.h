@@ -39,7 +39,9 @@ void lseek(fuse_req_t request, fuse_ino_t number, off_t from, int whence, fuse_f
 void fallocate(fuse_req_t request, fuse_ino_t number, int mode, off_t from, off_t size, fuse_file_info* handle);
 
 /// What stat() says about a node.
-[[nodiscard]] struct stat stat_of(Exported& exported, Node node);
+[[nodiscard]] struct stat stat_of(const Exported& exported, Node node);
+/// The same, for an answer that the kernel keeps (it drops what comes with most setattrs).
+[[nodiscard]] struct stat stat_to_keep(Exported& exported, Node node);
 
 // How long the kernel may go on without asking. Names never change; blocks do, without the kernel knowing.
 inline constexpr double kNamesValid = 24 * 60 * 60;

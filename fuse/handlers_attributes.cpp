@@ -47,12 +47,10 @@ Result<void> set_size(Exported& exported, ByteCount size, SizeFrom from) {
 
 }  // namespace
 
-struct stat stat_of(Exported& exported, Node node) {
+struct stat stat_of(const Exported& exported, Node node) {
   struct stat result {};
   if (node == Node::Flat) {
-    const ByteCount data = exported.disk.data_bytes();
-    exported.told_data = data.value();
-    result = exported.attributes.flat_file(exported.disk.size(), data);
+    result = exported.attributes.flat_file(exported.disk.size(), exported.disk.data_bytes());
   } else if (Names::is_directory(node)) {
     result = exported.attributes.directory(exported.names.links(node));
   } else {
@@ -62,11 +60,17 @@ struct stat stat_of(Exported& exported, Node node) {
   return result;
 }
 
+struct stat stat_to_keep(Exported& exported, Node node) {
+  const struct stat result = stat_of(exported, node);
+  if (node == Node::Flat) exported.told_blocks = result.st_blocks;
+  return result;
+}
+
 void getattr(fuse_req_t request, fuse_ino_t number, fuse_file_info* /*handle*/) {
   Exported& exported = exported_by(request);
   const auto node = exported.names.find(number);
   if (!node) return void(fuse_reply_err(request, ESTALE));
-  const struct stat result = stat_of(exported, *node);
+  const struct stat result = stat_to_keep(exported, *node);
   fuse_reply_attr(request, &result, kAttributesValid);
 }
 

@@ -71,6 +71,26 @@ Result<std::optional<GuestOffset>> seek(Disk& disk, GuestOffset from, int whence
   return std::optional(hole);
 }
 
+/// Brings pages that the kernel has not written yet here first: it does not do that itself before it asks.
+///
+/// The notice returns when other workers have taken those pages, so one of them at least must be free: one seek at a time
+/// does this. False when the pages did not come.
+bool fetch_pages(Exported& exported, fuse_ino_t number, off_t from) {
+  if (exported.worker_threads < 2 || exported.fetching_pages.exchange(true)) return false;
+  const int failed = fuse_lowlevel_notify_inval_inode(exported.session, number, from, 0);
+  exported.fetching_pages = false;
+  return failed == 0;
+}
+
+bool kernel_may_hold_pages(const Exported& exported) {
+  return exported.kernel_cache == KernelCache::WriteBack && exported.open_writers > 0;
+}
+
+/// What is right in any case: all of it may be data.
+GuestOffset seek_blindly(const Disk& disk, GuestOffset from, int whence) {
+  return whence == SEEK_DATA ? from : GuestOffset(0) + disk.size();
+}
+
 }  // namespace
 
 void read(fuse_req_t request, fuse_ino_t number, std::size_t size, off_t from, fuse_file_info* handle) {
@@ -89,6 +109,7 @@ void write(fuse_req_t request, fuse_ino_t number, const char* bytes, std::size_t
   Exported& exported = exported_by(request);
   if (exported.names.find(number) != Node::Flat) return void(fuse_reply_err(request, EBADF));
   const GuestRange inside = intersection(range_at(to, size), whole(exported));
+  if (inside.length.value() < size) exported.size_keeper.correct();
   if (inside.empty() && size != 0) return void(fuse_reply_err(request, ENOSPC));
   const auto data = std::as_bytes(std::span(bytes, inside.length.value()));
   if (const auto done = exported.disk.write(inside.begin, data); !done) return reply_error(request, done.error());
@@ -107,7 +128,12 @@ void lseek(fuse_req_t request, fuse_ino_t number, off_t from, int whence, fuse_f
   if (from < 0 || static_cast<std::uint64_t>(from) >= exported.disk.size().value()) {
     return void(fuse_reply_err(request, ENXIO));
   }
-  const auto found = seek(exported.disk, GuestOffset(static_cast<std::uint64_t>(from)), whence);
+  const GuestOffset begin(static_cast<std::uint64_t>(from));
+  if (kernel_may_hold_pages(exported) && !fetch_pages(exported, number, from)) {
+    const GuestOffset found = seek_blindly(exported.disk, begin, whence);
+    return void(fuse_reply_lseek(request, static_cast<off_t>(found.value())));
+  }
+  const auto found = seek(exported.disk, begin, whence);
   if (!found) return reply_error(request, found.error());
   if (!*found) return void(fuse_reply_err(request, ENXIO));
   fuse_reply_lseek(request, static_cast<off_t>((*found)->value()));

@@ -42,8 +42,7 @@ void open_fact(fuse_req_t request, Node node, fuse_file_info* handle) {
 
 /// The kernel learns the number of blocks anew when it has changed since it was told.
 void renew_attributes(const Exported& exported, fuse_ino_t number) {
-  Disk& disk = exported.disk;
-  if (disk.data_bytes().value() == exported.told_data || exported.session == nullptr) return;
+  if (stat_of(exported, Node::Flat).st_blocks == exported.told_blocks || exported.session == nullptr) return;
   fuse_lowlevel_notify_inval_inode(exported.session, number, -1, 0);
 }
 

@@ -10,7 +10,7 @@ namespace {
 fuse_entry_param entry_of(Exported& exported, Node node) {
   fuse_entry_param entry{};
   entry.ino = exported.names.number_of(node);
-  entry.attr = stat_of(exported, node);
+  entry.attr = stat_to_keep(exported, node);
   entry.attr_timeout = kAttributesValid;
   entry.entry_timeout = kNamesValid;
   return entry;

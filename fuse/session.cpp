@@ -125,7 +125,8 @@ Result<std::unique_ptr<Session>> Session::mount(Exported& exported, const MountO
   }
   std::unique_ptr<Session> session(new Session(exported, raw));
   exported.session = raw;
-  session->workers_ = std::make_unique<Workers>(raw, thread_count(options));
+  exported.worker_threads = thread_count(options);
+  session->workers_ = std::make_unique<Workers>(raw, exported.worker_threads);
   return session;
 }
 
@@ -146,6 +147,7 @@ Result<void> Session::find_device() {
   CHECK(look_at(flat_path()));
   device_ = top.st_dev;
   ready_ = true;
+  if (exported_.kernel_cache == KernelCache::WriteBack) exported_.size_keeper.start(flat_path(), device_);
   return {};
 }
 
