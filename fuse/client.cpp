@@ -2,7 +2,6 @@
 #include "fuse/client.h"
 
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -34,13 +33,8 @@ std::string hear(const Descriptor& connection, HearUntil until) {
   return heard;
 }
 
-bool is_dead(const MountEntry& mount) {
-  struct stat found {};
-  return ::stat(mount.mountpoint.c_str(), &found) != 0 && errno == ENOTCONN;
-}
-
 Result<std::string> without_helper(const MountEntry& mount, Unmount how, const Error& why) {
-  if (is_dead(mount)) {
+  if (is_dead_mount(mount.mountpoint)) {
     CHECK(unmount(mount.mountpoint, Unmount::Lazily));
     return fmt::format("{}: the helper had died; unmounted what it had left. What was not flushed is lost",
                        shown(mount.mountpoint));

@@ -21,6 +21,17 @@ void readdir(fuse_req_t request, fuse_ino_t number, std::size_t room, off_t from
 void readdirplus(fuse_req_t request, fuse_ino_t number, std::size_t room, off_t from, fuse_file_info* handle);
 void fsyncdir(fuse_req_t request, fuse_ino_t number, int data_only, fuse_file_info* handle);
 
+// What would change the names is refused: they are those of the image.
+void mknod(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t device);
+void mkdir(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode);
+void unlink(fuse_req_t request, fuse_ino_t parent, const char* name);
+void rmdir(fuse_req_t request, fuse_ino_t parent, const char* name);
+void symlink(fuse_req_t request, const char* target, fuse_ino_t parent, const char* name);
+void rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t to_parent, const char* to_name,
+            unsigned flags);
+void link(fuse_req_t request, fuse_ino_t number, fuse_ino_t parent, const char* name);
+void create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, fuse_file_info* handle);
+
 // attributes: handlers_attributes.cpp
 void getattr(fuse_req_t request, fuse_ino_t number, fuse_file_info* handle);
 void setattr(fuse_req_t request, fuse_ino_t number, struct stat* wanted, int which, fuse_file_info* handle);

@@ -38,12 +38,16 @@ Result<void> grow_to(Exported& exported, GuestOffset end) {
   return exported.disk.resize(ByteCount(end.value()));
 }
 
+/// Zeroes the part of a range that lies on the disk, if any does.
+Result<void> zero_inside(Exported& exported, GuestRange range, Space space) {
+  const GuestRange inside = intersection(range, whole(exported));
+  return inside.empty() ? Result<void>() : exported.disk.zero(inside, space);
+}
+
 /// fallocate without a punch. What lies beyond the end makes a growable disk larger unless the size is to be kept.
 Result<void> reserve(Exported& exported, int mode, GuestRange range) {
   if ((mode & FALLOC_FL_KEEP_SIZE) == 0) CHECK(grow_to(exported, range.end()));
-  if ((mode & FALLOC_FL_ZERO_RANGE) != 0) {
-    return exported.disk.zero(intersection(range, whole(exported)), Space::Keep);
-  }
+  if ((mode & FALLOC_FL_ZERO_RANGE) != 0) return zero_inside(exported, range, Space::Keep);
   if (!whole(exported).contains(range)) {
     return fail(ErrorKind::OutOfRange, "there is nothing to reserve beyond the end of the disk");
   }
@@ -53,7 +57,7 @@ Result<void> reserve(Exported& exported, int mode, GuestRange range) {
 Result<void> allocate_or_free(Exported& exported, int mode, GuestRange range) {
   switch (mode) {
     case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
-      return exported.disk.zero(intersection(range, whole(exported)), Space::Release);
+      return zero_inside(exported, range, Space::Release);
     case 0:
     case FALLOC_FL_KEEP_SIZE:
     case FALLOC_FL_ZERO_RANGE:

@@ -90,4 +90,16 @@ void fsyncdir(fuse_req_t request, fuse_ino_t /*number*/, int /*data_only*/, fuse
   fuse_reply_err(request, 0);
 }
 
+// Not left out of the table of operations: programs expect EPERM here, and ENOSYS surprises people.
+void mknod(fuse_req_t request, fuse_ino_t, const char*, mode_t, dev_t) { fuse_reply_err(request, EPERM); }
+void mkdir(fuse_req_t request, fuse_ino_t, const char*, mode_t) { fuse_reply_err(request, EPERM); }
+void unlink(fuse_req_t request, fuse_ino_t, const char*) { fuse_reply_err(request, EPERM); }
+void rmdir(fuse_req_t request, fuse_ino_t, const char*) { fuse_reply_err(request, EPERM); }
+void symlink(fuse_req_t request, const char*, fuse_ino_t, const char*) { fuse_reply_err(request, EPERM); }
+void rename(fuse_req_t request, fuse_ino_t, const char*, fuse_ino_t, const char*, unsigned) {
+  fuse_reply_err(request, EPERM);
+}
+void link(fuse_req_t request, fuse_ino_t, fuse_ino_t, const char*) { fuse_reply_err(request, EPERM); }
+void create(fuse_req_t request, fuse_ino_t, const char*, mode_t, fuse_file_info*) { fuse_reply_err(request, EPERM); }
+
 }  // namespace flatimg::flat::handlers

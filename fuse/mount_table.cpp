@@ -3,6 +3,7 @@
 
 #include <spawn.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,6 +104,11 @@ Result<std::string> canonical_mountpoint(const std::string& path) {
     if (folder && !last.empty() && last != "." && last != "..") return *folder + (*folder == "/" ? "" : "/") + last;
   }
   return fail_os(why, "{}", shown(path));
+}
+
+bool is_dead_mount(const std::string& mountpoint) {
+  struct statvfs answer {};
+  return statvfs(mountpoint.c_str(), &answer) != 0 && errno == ENOTCONN;
 }
 
 Result<void> unmount(const std::string& mountpoint, Unmount how) {

@@ -1,7 +1,7 @@
 // The table of handlers, each wrapped: counted, and with no exception that would fly through libfuse's C.
 //
 // What is missing in the table answers ENOSYS, and the kernel does not ask again: extended attributes, ioctl, access
-// (default_permissions checks instead), create and the rest of what changes names.
+// (default_permissions checks instead), locks (the kernel keeps them itself).
 #include "fuse/operations.h"
 
 #include <cerrno>
@@ -59,6 +59,14 @@ fuse_lowlevel_ops table() {
   ops.statfs = counted<handlers::statfs, Request::Statfs>;
   ops.fallocate = counted<handlers::fallocate, Request::Fallocate>;
   ops.lseek = counted<handlers::lseek, Request::Lseek>;
+  ops.mknod = plain<handlers::mknod>;
+  ops.mkdir = plain<handlers::mkdir>;
+  ops.unlink = plain<handlers::unlink>;
+  ops.rmdir = plain<handlers::rmdir>;
+  ops.symlink = plain<handlers::symlink>;
+  ops.rename = plain<handlers::rename>;
+  ops.link = plain<handlers::link>;
+  ops.create = plain<handlers::create>;
   return ops;
 }
 

@@ -38,8 +38,7 @@ Result<struct stat> look_at(const std::string& path) {
 
 /// A mount of ours whose helper has died is in the way; nobody else can want it.
 Result<void> clear_dead_mount(const std::string& mountpoint) {
-  struct stat found {};
-  if (::stat(mountpoint.c_str(), &found) == 0 || errno != ENOTCONN) return {};
+  if (!is_dead_mount(mountpoint)) return {};
   const auto entry = mount_at(mountpoint);
   if (!entry || !entry->is_ours()) {
     return fail(ErrorKind::Busy, "{}: a dead mount that is not ours lies there. Unmount it first", shown(mountpoint));
