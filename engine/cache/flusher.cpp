@@ -60,11 +60,13 @@ Result<void> Flusher::flush() {
   return outcome;
 }
 
-void Flusher::make_room() {
-  if (auto outcome = join(); !outcome) {
+Result<void> Flusher::make_room() {
+  Result<void> outcome = join();
+  if (!outcome) {
     const MutexLock lock(mutex_);
-    unreported_ = std::move(outcome.error());
+    unreported_ = outcome.error();
   }
+  return outcome;
 }
 
 void Flusher::background() {

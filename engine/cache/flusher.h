@@ -35,8 +35,8 @@ class Flusher {
   /// the map lock.
   Result<void> flush();
 
-  /// As flush(), for one who only needs room: an error is left for the next flush() to report.
-  void make_room();
+  /// As flush(), for one who only needs room: an error is returned, and left for the next flush() to report as well.
+  Result<void> make_room();
 
   /// Something waits to be written: its age begins to count. Cheap; any thread, any lock below Queue.
   void note_change() {

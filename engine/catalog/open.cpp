@@ -24,7 +24,8 @@ struct Source {
 
 class Opener {
  public:
-  Opener(const OpenRequest& request, Gate gate) : request_(request), gate_(std::move(gate)) {}
+  Opener(const OpenRequest& request, Gate gate)
+      : request_(request), gate_(std::move(gate)), cache_left_(request.cache_size) {}
 
   Result<Opened> open();
 
@@ -38,11 +39,13 @@ class Opener {
   Result<void> lock(const HostFile& file, Access access) const;
   Result<void> note_in_chain(const HostFile& file);
   Image* keep(std::unique_ptr<Image> image);
+  ByteCount take_cache_share(const qcow2::Header& header);
 
   const OpenRequest& request_;
   Gate gate_;
   Opened opened_;
   std::vector<FileIdentity> seen_;
+  ByteCount cache_left_;  // of the budget, for images further down
 };
 
 raw::FirstSectorGuard guard_for(const std::string& path) {
@@ -138,13 +141,22 @@ Result<Image*> Opener::open_raw(Source source, bool guessed) {
   return keep(std::move(image));
 }
 
+// Half of what is left for an image with another one behind it, all of it for the last.
+ByteCount Opener::take_cache_share(const qcow2::Header& header) {
+  const bool last = !header.backing_name && !request_.backing;
+  const ByteCount share = last ? cache_left_ : ByteCount(cache_left_.value() / 2);
+  cache_left_ -= share;
+  return share;
+}
+
 Result<Image*> Opener::open_qcow2(Source source) {
   TRY(qcow2::Header header, qcow2::read_header(*source.file));
+  const ByteCount cache_share = take_cache_share(header);
   TRY(auto data_file, open_data_file(header, source));
   TRY(Image* const below, open_backing(header, source.path));
   qcow2::OpenOptions options;
   options.writable = source.access == Access::ReadWrite;
-  options.cache_size = request_.cache_size;
+  options.cache_size = cache_share;
   options.flush_interval = request_.flush_interval;
   TRY(auto image,
       qcow2::Qcow2Image::open(std::move(source.file), std::move(header), std::move(data_file), below, options));

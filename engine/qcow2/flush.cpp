@@ -44,14 +44,19 @@ Result<void> Qcow2Image::write_back() {
   return free_space_.finish_release(std::move(unlinked));
 }
 
-// Keeps what waits within the budget: writers are slowed, never failed. An error is reported by the next flush.
-void Qcow2Image::throttle() {
+// Keeps what waits within the budget: writers are slowed. They fail only when nothing can be written back any more, with
+// what the host said, because memory would grow without bound.
+Result<void> Qcow2Image::throttle() {
   constexpr std::uint64_t kMostPending = 1u << 20;  // clusters; 16 bytes each while they wait
-  const std::size_t waiting = l2_.dirty_pages() + free_space_.dirty_pages();
   const std::size_t limit = l2_.dirty_limit();
-  const bool many_pending = free_space_.pending_clusters() > kMostPending;
-  if (waiting > limit / 2 || many_pending) flusher_.hurry();
-  if (waiting > limit || free_space_.pending_clusters() > 2 * kMostPending) flusher_.make_room();
+  const auto waits = [&](std::size_t times) {
+    return l2_.dirty_pages() + free_space_.dirty_pages() > times * limit / 2 ||
+           free_space_.pending_clusters() > times * kMostPending / 2;
+  };
+  if (waits(1)) flusher_.hurry();
+  if (!waits(2)) return {};
+  auto made_room = flusher_.make_room();
+  return waits(4) ? made_room : Result<void>();
 }
 
 Result<void> Qcow2Image::flush() {

@@ -243,9 +243,10 @@ namespace {
 // Sorted, and neighbours joined, so that one punch gives much back. A cluster that is named twice stays so.
 FreeSpace::Pending joined(FreeSpace::Pending runs) {
   std::sort(runs.begin(), runs.end(), [](ClusterRun a, ClusterRun b) { return a.first < b.first; });
+  constexpr std::uint64_t kMostAtOnce = 1u << 15;  // what one step lowers, and therefore keeps in memory
   FreeSpace::Pending result;
   for (const ClusterRun& run : runs) {
-    if (!result.empty() && result.back().end() == run.first) {
+    if (!result.empty() && result.back().end() == run.first && result.back().count + run.count <= kMostAtOnce) {
       result.back().count += run.count;
     } else {
       result.push_back(run);

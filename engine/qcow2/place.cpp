@@ -83,7 +83,7 @@ Result<void> Qcow2Image::copy_table(HostOffset from, HostOffset to) {
 
 Result<Placement> Qcow2Image::place(GuestRange want) {
   CHECK(begin_writing());
-  throttle();
+  CHECK(throttle());
   TRY(const HostOffset table, own_table(layout_.l1_index(want.begin)));
   TRY(EntryPlace place, entry_in({table, true}, want.begin));
   const Entry entry = load_entry(place, 0);

@@ -113,7 +113,7 @@ class Qcow2Image final : public Image {
 
   // --- flush.cpp ---
   Result<void> write_back();
-  void throttle();
+  Result<void> throttle();
   [[nodiscard]] bool clean() const;
 
   std::unique_ptr<HostFile> file_;

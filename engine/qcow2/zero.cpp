@@ -27,7 +27,7 @@ Result<GuestRange> Qcow2Image::zero(GuestRange whole, Space space) {
       continue;
     }
     if (!layout_.can_mark_zero() && below_ != nullptr) break;
-    throttle();
+    CHECK(throttle());
     TRY(const GuestRange part, zero_in_table(left, space));
     if (part.empty()) break;
     done = part.end();
