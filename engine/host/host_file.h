@@ -59,6 +59,9 @@ class HostFile {
   /// Everything that had completed when this was called is on stable storage when it returns (fdatasync).
   virtual Result<void> barrier() = 0;
 
+  /// The error of a barrier that failed before, when nothing may be promised about this file any more (sticky_file.h).
+  [[nodiscard]] virtual Result<void> sound() const { return {}; }
+
   /// The length in bytes (of a block device: its capacity).
   virtual Result<ByteCount> size() = 0;
   virtual Result<void> resize(ByteCount size) = 0;

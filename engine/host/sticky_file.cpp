@@ -59,6 +59,7 @@ class StickyFile final : public HostFile {
     return inner_->reserve(range);
   }
   Result<void> barrier() override { return memory_->barrier(*inner_); }
+  [[nodiscard]] Result<void> sound() const override { return memory_->must_be_sound(); }
   Result<ByteCount> size() override { return inner_->size(); }
   Result<void> resize(ByteCount size) override {
     CHECK(memory_->must_be_sound());

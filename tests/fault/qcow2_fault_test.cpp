@@ -253,6 +253,7 @@ class Qcow2Fault : public ::testing::TestWithParam<Setting> {
       const auto flushed = disk.flush();
       if (flushed) values.flushed();
       if (barrier_failed) {
+        EXPECT_FALSE(disk.zero(write.range(), Space::Release)) << "after a failed barrier";
         EXPECT_FALSE(written) << "after a failed barrier";
         EXPECT_FALSE(flushed) << "after a failed barrier";
       } else {
