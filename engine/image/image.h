@@ -36,6 +36,7 @@ struct InFile {
 struct Zeroes {
   bool recorded = false;        // the image says "zero"; otherwise nothing was ever written here
   bool space_reserved = false;  // the host has space for it (a preallocated zero cluster)
+  HostOffset at = {};           // where that space is
 };
 /// Another image answers, at the same distance from its own beginning.
 struct Below {

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/aligned_buffer.h"
@@ -23,6 +25,45 @@ struct CheckReport {
   std::uint64_t compressed_clusters = 0;
   std::vector<std::string> sentences;  // one for each finding, up to a limit
   std::uint64_t untold = 0;            // findings beyond the limit
+};
+
+// --- what an image says of itself -----------------------------------------------------------------------------------
+
+struct InfoField;
+/// A value of a report that only the format understands: the tools print it as it is.
+struct InfoValue {
+  std::variant<bool, std::uint64_t, std::string, std::vector<InfoField>, std::vector<InfoValue>> value;
+};
+struct InfoField {
+  std::string name;  // as qemu-img spells it
+  InfoValue value;
+};
+using InfoFields = std::vector<InfoField>;
+using InfoList = std::vector<InfoValue>;
+
+struct SnapshotInfo {
+  std::string id;
+  std::string name;
+  ByteCount vm_state_size;
+  std::uint32_t date_seconds = 0;
+  std::uint32_t date_nanoseconds = 0;
+  std::uint64_t vm_clock_nanoseconds = 0;
+  std::optional<std::uint64_t> icount;
+};
+
+struct ImageInfo {
+  std::string filename;  // as it was given
+  std::string format;
+  ByteCount virtual_size;
+  ByteCount actual_size;  // what the file occupies on the host
+  std::optional<ByteCount> cluster_size;
+  bool dirty = false;
+  bool encrypted = false;
+  std::optional<std::string> backing_name;       // as the image spells it
+  std::optional<std::string> full_backing_name;  // where that leads
+  std::optional<std::string> backing_format;
+  std::vector<SnapshotInfo> snapshots;
+  InfoFields details;  // of the format; empty where it has none
 };
 
 using Counters = std::vector<std::pair<std::string, std::uint64_t>>;

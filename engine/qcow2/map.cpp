@@ -59,7 +59,8 @@ GuestRange Qcow2Image::unallocated_span(GuestRange want) const {
   return want.first(end - want.begin);
 }
 
-// Joins granules for as long as they mean the same and lie one behind the other.
+// Joins granules for as long as they mean the same and lie one behind the other; reserved space need not, unless
+// somebody wants to know where it is.
 Result<Extent> Qcow2Image::map_in_page(GuestRange want, const EntryPlace& place, Look look) {
   const GuestRange in_page =
       want.first(align_down(want.begin, layout_.cluster()) + layout_.cluster() * place.entries_left - want.begin);
@@ -77,7 +78,7 @@ Result<Extent> Qcow2Image::map_in_page(GuestRange want, const EntryPlace& place,
         }
       } else if (meaning.kind != first->kind || meaning.copied != first->copied ||
                  meaning.has_host != first->has_host ||
-                 (meaning.kind == Kind::Data &&
+                 ((meaning.kind == Kind::Data || (look == Look::Holes && meaning.has_host)) &&
                   host_of(meaning, end) != host_of(*first, in_page.begin) + (end - in_page.begin))) {
         return data_extent({GuestRange::between(in_page.begin, end), {}}, *first, look);
       }
@@ -90,13 +91,13 @@ Result<Extent> Qcow2Image::map_in_page(GuestRange want, const EntryPlace& place,
 Result<Extent> Qcow2Image::data_extent(Extent extent, Meaning meaning, Look look) {
   switch (meaning.kind) {
     case Kind::Zero:
-      extent.source = Zeroes{true, meaning.has_host};
+      extent.source = Zeroes{true, meaning.has_host, host_of(meaning, extent.where.begin)};
       return extent;
     case Kind::Unallocated:
       if (below_ != nullptr) {
         extent.source = Below{below_, extent.where.begin};
       } else {
-        extent.source = Zeroes{false, meaning.has_host};
+        extent.source = Zeroes{false, meaning.has_host, host_of(meaning, extent.where.begin)};
       }
       return extent;
     case Kind::Compressed:

@@ -1,0 +1,101 @@
+#include "catalog/create_image.h"
+
+#include "base/checked.h"
+#include "base/text.h"
+#include "catalog/create_options.h"
+#include "catalog/open.h"
+#include "host/gate.h"
+#include "host/new_file.h"
+#include "raw/create.h"
+
+namespace flatimg::catalog {
+
+namespace {
+
+// Looks at the backing file: it must exist where the gate lets it be found later; its size and format are the defaults.
+Result<void> consult_backing(const CreateRequest& request, qcow2::CreateOptions& options, bool needs_size,
+                             std::vector<std::string>& notes) {
+  TRY(Gate gate, Gate::around(request.path, request.allowed_directories));
+  TRY(const auto found, gate.open({*options.backing_name, request.path, "backing file", Access::ReadOnly}));
+  const auto there = open_host_file(request.path, Access::ReadOnly);
+  if (there && (*there)->identity() == found.file->identity()) {
+    return fail(ErrorKind::BadUsage, "the new image and its backing file would be the same file");
+  }
+  OpenRequest backing;
+  backing.path = found.path;
+  backing.format = options.backing_format;
+  backing.access = Access::ReadOnly;
+  backing.allowed_directories = request.allowed_directories;
+  TRY(const Opened opened, open_image(backing));
+  if (!options.backing_format) {
+    options.backing_format = opened.format;
+    notes.push_back(fmt::format("{}: its format was not given (-F) and is recorded as what it looks like: {}",
+                                shown(*options.backing_name), opened.format));
+  }
+  if (needs_size) options.size = align_up(opened.chain.front()->size(), 512_B);
+  return {};
+}
+
+[[nodiscard]] bool gives_size(const CreateRequest& request) {
+  for (const auto& [name, value] : request.options) {
+    if (name == "size") return true;
+  }
+  return request.size.has_value();
+}
+
+Failure needs_size() {
+  return fail(ErrorKind::BadUsage, "Image creation needs a size parameter: add SIZE behind the name");
+}
+
+Result<std::vector<std::string>> create_raw(const CreateRequest& request) {
+  TRY(const qcow2::CreateOptions options, raw_options(request));
+  if (!gives_size(request)) return needs_size();
+  TRY(NewFile file, NewFile::at(request.path));
+  using qcow2::Preallocation;
+  const raw::Reserve reserve = options.preallocation == Preallocation::Full     ? raw::Reserve::Written
+                               : options.preallocation == Preallocation::Falloc ? raw::Reserve::Space
+                                                                                : raw::Reserve::Nothing;
+  CHECK(raw::create(file.file(), align_up(options.size, 512_B), reserve));
+  file.keep();
+  return std::vector<std::string>();
+}
+
+Result<std::optional<NewFile>> make_data_file(const CreateRequest& request, const qcow2::CreateOptions& options) {
+  if (!options.data_file_name) return std::optional<NewFile>();
+  TRY(NewFile file, NewFile::at(Gate::resolve_name(*options.data_file_name, request.path)));
+  return std::optional<NewFile>(std::move(file));
+}
+
+Result<std::vector<std::string>> create_qcow2(const CreateRequest& request) {
+  std::vector<std::string> notes;
+  TRY(qcow2::CreateOptions options, qcow2_options(request));
+  const bool size_is_given = gives_size(request);
+  if (!size_is_given && !options.backing_name) return needs_size();
+  CHECK(qcow2::check_options(options));
+  if (options.backing_name) CHECK(consult_backing(request, options, !size_is_given, notes));
+  options.size = align_up(options.size, 512_B);
+  CHECK(qcow2::check_options(options));  // with the size that is now known
+  TRY(NewFile file, NewFile::at(request.path));
+  TRY(std::optional<NewFile> data, make_data_file(request, options));
+  CHECK(qcow2::create(file.file(), data ? &data->file() : nullptr, options));
+  file.keep();
+  if (data) data->keep();
+  return notes;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> create_image(const CreateRequest& request) {
+  auto notes = [&]() -> Result<std::vector<std::string>> {
+    if (request.format == "qcow2") return create_qcow2(request);
+    if (request.format == "raw") return create_raw(request);
+    return fail(ErrorKind::BadUsage, "images of the format \"{}\" cannot be made: use qcow2 or raw",
+                shown(request.format));
+  }();
+  if (!notes && notes.error().text.find(request.path) == std::string::npos) {
+    return Failure(std::move(notes.error()).within(shown(request.path)));
+  }
+  return notes;
+}
+
+}  // namespace flatimg::catalog

@@ -1,0 +1,19 @@
+// The words of `create -o` and what they mean.
+#pragma once
+
+#include "catalog/create_image.h"
+#include "qcow2/create.h"
+
+namespace flatimg::catalog {
+
+/// BadUsage for a name or a value that is not one. Backing file, its format and the size come from the options only
+/// where the request does not have them already.
+Result<qcow2::CreateOptions> qcow2_options(const CreateRequest& request);
+
+/// The same for raw: only preallocation has a meaning.
+Result<qcow2::CreateOptions> raw_options(const CreateRequest& request);
+
+/// A number of bytes with one of the suffixes K M G T P E (powers of 1024), or nullopt.
+[[nodiscard]] std::optional<ByteCount> parse_size(std::string_view text);
+
+}  // namespace flatimg::catalog

@@ -1,0 +1,55 @@
+#include "catalog/describe.h"
+
+#include "base/text.h"
+#include "catalog/chain_walk.h"
+#include "qcow2/describe.h"
+#include "qcow2/qcow2_image.h"
+
+namespace flatimg::catalog {
+
+namespace {
+
+Result<ImageInfo> describe_raw(HostFile& file) {
+  ImageInfo info;
+  info.format = "raw";
+  TRY(info.virtual_size, file.size());
+  TRY(info.actual_size, file.allocated());
+  return info;
+}
+
+Result<ImageInfo> describe_qcow2(HostFile& file) {
+  TRY(const qcow2::Header header, qcow2::read_header(file));
+  return qcow2::describe(file, header);
+}
+
+Result<ImageInfo> describe_inspected(const Inspected& image) {
+  if (image.format != "raw" && image.format != "qcow2") return cannot(image, "cannot be described yet");
+  Result<ImageInfo> info = image.format == "raw" ? describe_raw(*image.file) : describe_qcow2(*image.file);
+  if (!info) {
+    const bool named = info.error().text.starts_with(image.path);
+    return Failure(named ? std::move(info.error()) : std::move(info.error()).within(shown(image.path)));
+  }
+  info->filename = image.path;
+  if (info->backing_name) info->full_backing_name = full_name(*info->backing_name, image.path);
+  return info;
+}
+
+}  // namespace
+
+Result<ImageInfo> describe_image(const InspectRequest& request) {
+  TRY(const Inspected image, inspect(request));
+  return describe_inspected(image);
+}
+
+Result<std::vector<ImageInfo>> describe_chain(const InspectRequest& request) {
+  std::vector<ImageInfo> chain;
+  CHECK(walk_chain(request, [&](const Inspected& image) -> Result<std::optional<Backing>> {
+    TRY(ImageInfo info, describe_inspected(image));
+    chain.push_back(std::move(info));
+    if (!chain.back().backing_name) return std::optional<Backing>();
+    return std::optional(Backing{*chain.back().backing_name, chain.back().backing_format});
+  }));
+  return chain;
+}
+
+}  // namespace flatimg::catalog

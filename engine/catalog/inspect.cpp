@@ -1,0 +1,34 @@
+#include "catalog/inspect.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "catalog/probe.h"
+#include "host/file_lock.h"
+
+namespace flatimg::catalog {
+
+Result<Inspected> inspect_opened(std::unique_ptr<HostFile> file, const InspectRequest& request) {
+  if (request.locks == Locks::Take) CHECK(lock_image(*file, LockAs::Reader));
+  Inspected image{std::move(file), request.path, request.format.value_or("")};
+  if (!request.format) {
+    TRY(image.format, probe(*image.file));
+  }
+  const auto& names = format_names();
+  if (std::find(names.begin(), names.end(), image.format) == names.end()) {
+    return fail(ErrorKind::BadUsage, "{}: unknown format \"{}\": use one of {}", shown(request.path),
+                shown(image.format), fmt::join(names, " "));
+  }
+  return image;
+}
+
+Result<Inspected> inspect(const InspectRequest& request) {
+  TRY(auto file, open_host_file(request.path, Access::ReadOnly));
+  return inspect_opened(std::move(file), request);
+}
+
+Failure cannot(const Inspected& image, std::string_view what) {
+  return fail(ErrorKind::Unsupported, "{}: the format {} {}", shown(image.path), image.format, what);
+}
+
+}  // namespace flatimg::catalog
