@@ -1,7 +1,7 @@
 // The sub-commands of the program `flatimg`: one file each, command_<name>.cpp, all declared here.
 //
-// A command adds itself to the parser and names what is to run when it was chosen. Parsing runs nothing, so that a usage
-// error never leaves half a command done.
+// A command adds itself to the parser and names what is to run when it was chosen. Parsing runs nothing, so that a
+// usage error never leaves half a command done.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -22,6 +22,10 @@ struct Program {
 void add_mount_command(Program& program);
 void add_umount_command(Program& program);
 void add_status_command(Program& program);
+void add_info_command(Program& program);
+void add_map_command(Program& program);
+void add_check_command(Program& program);
+void add_create_command(Program& program);
 
 /// mount.flatimg: mount(8)'s helper protocol instead of sub-commands. Returns mount(8)'s exit bits.
 int run_mount_helper(int argc, char** argv);

@@ -30,6 +30,10 @@ void describe(Program& program) {
   add_mount_command(program);
   add_umount_command(program);
   add_status_command(program);
+  add_info_command(program);
+  add_map_command(program);
+  add_check_command(program);
+  add_create_command(program);
   for (CLI::App* command : program.app.get_subcommands({})) {
     command->set_version_flag("-V,--version", "flatimg " FLATIMG_VERSION, "Print the version and exit");
   }

@@ -41,7 +41,7 @@ TEST(QemuCheck, AgreesOnEveryKindOfDamage) {
     const Qcow2Builder image = damaged_image(damage);
     image.save(directory / "image.qcow2");
     const Finished theirs =
-        qemu_img(directory.path(), {"check", "-f", "qcow2", "--output=json", directory / "image.qcow2"});
+        qemu_img(directory.path().string(), {"check", "-f", "qcow2", "--output=json", directory / "image.qcow2"});
     const auto ours = qcow2::check(*image.file(), image.header().value());
     ASSERT_TRUE(ours.has_value()) << ours.error().text;
     if (damage.theirs == Theirs::Same) {

@@ -1,0 +1,103 @@
+// flatimg create: a new image.
+#include <memory>
+
+#include "base/text.h"
+#include "catalog/create_image.h"
+#include "catalog/create_options.h"
+#include "tools/commands.h"
+
+namespace flatimg::tools {
+
+namespace {
+
+struct CreateArguments {
+  std::string path;
+  std::string size;
+  std::string format = "raw";
+  std::string backing;
+  std::string backing_format;
+  std::vector<std::string> options;
+  std::vector<std::string> allowed_directories;
+  std::string key_file;
+  bool quiet = false;
+};
+
+// "K=V,K=V"; a comma inside of a value is written twice.
+std::vector<std::string> parts_of(std::string_view list) {
+  std::vector<std::string> parts(1);
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const bool comma = list[i] == ',';
+    const bool twice = comma && i + 1 < list.size() && list[i + 1] == ',';
+    if (comma && !twice) {
+      parts.emplace_back();
+      continue;
+    }
+    parts.back() += list[i];
+    if (twice) ++i;
+  }
+  return parts;
+}
+
+Result<void> add_options(catalog::CreateRequest& request, std::string_view list) {
+  for (const std::string& part : parts_of(list)) {
+    const std::size_t equals = part.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return fail(ErrorKind::BadUsage, "-o {}: expected NAME=VALUE", shown(part));
+    }
+    request.options.emplace_back(part.substr(0, equals), part.substr(equals + 1));
+  }
+  return {};
+}
+
+Result<catalog::CreateRequest> request_from(const CreateArguments& arguments) {
+  catalog::CreateRequest request;
+  request.path = arguments.path;
+  request.format = arguments.format;
+  request.allowed_directories = arguments.allowed_directories;
+  if (!arguments.backing.empty()) request.backing = arguments.backing;
+  if (!arguments.backing_format.empty()) request.backing_format = arguments.backing_format;
+  for (const std::string& list : arguments.options) CHECK(add_options(request, list));
+  if (!arguments.size.empty()) {
+    request.size = catalog::parse_size(arguments.size);
+    if (!request.size) {
+      return fail(ErrorKind::BadUsage, "{}: not a size: use a number of bytes or one with a suffix K M G T P E",
+                  shown(arguments.size));
+    }
+  }
+  return request;
+}
+
+int run_create(const CreateArguments& arguments) {
+  const auto request = request_from(arguments);
+  if (!request) return complain(request.error());
+  const auto notes = catalog::create_image(*request);
+  if (!notes) return complain(notes.error());
+  if (!arguments.quiet) {
+    for (const std::string& note : *notes) complain(note);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_create_command(Program& program) {
+  const auto arguments = std::make_shared<CreateArguments>();
+  CLI::App* command = program.app.add_subcommand("create", "Make a new image");
+  command->add_option("-f,--format", arguments->format, "qcow2 or raw (default raw)");
+  command->add_option("-o", arguments->options, "NAME=VALUE,...: options of the format, as qemu-img has them")
+      ->type_name("OPTIONS")
+      ->allow_extra_args(false);
+  command->add_option("-b,--backing", arguments->backing, "Backing file, relative to the new image's directory");
+  command->add_option("-F,--backing-format", arguments->backing_format, "Format of the backing file");
+  command->add_option("--allow-path", arguments->allowed_directories, "Directory where the backing file may be")
+      ->type_name("DIR")
+      ->delimiter(':')
+      ->allow_extra_args(false);
+  command->add_option("--key-file", arguments->key_file, "Passphrase of an encrypted backing file")->type_name("FILE");
+  command->add_flag("-q,--quiet", arguments->quiet, "Print nothing but errors");
+  command->add_option("IMAGE", arguments->path, "The new image")->required();
+  command->add_option("SIZE", arguments->size, "Size of the disk; that of the backing file otherwise");
+  command->callback([&program, arguments] { program.chosen = [arguments] { return run_create(*arguments); }; });
+}
+
+}  // namespace flatimg::tools

@@ -1,0 +1,186 @@
+// flatimg info: what an image says of itself.
+#include <ctime>
+#include <memory>
+
+#include "base/text.h"
+#include "catalog/describe.h"
+#include "tools/image_options.h"
+
+namespace flatimg::tools {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t kNanoseconds = 1'000'000'000;
+
+// --- JSON -----------------------------------------------------------------------------------------------------------
+
+Json json_of(const InfoValue& value);
+
+Json json_of(const InfoFields& fields) {
+  Json object = Json::object();
+  for (const InfoField& field : fields) object[field.name] = json_of(field.value);
+  return object;
+}
+
+Json json_of(const InfoValue& value) {
+  if (const auto* fields = std::get_if<InfoFields>(&value.value)) return json_of(*fields);
+  if (const auto* list = std::get_if<InfoList>(&value.value)) {
+    Json array = Json::array();
+    for (const InfoValue& element : *list) array.push_back(json_of(element));
+    return array;
+  }
+  if (const auto* text = std::get_if<std::string>(&value.value)) return *text;
+  if (const auto* number = std::get_if<std::uint64_t>(&value.value)) return *number;
+  return std::get<bool>(value.value);
+}
+
+Json json_of(const SnapshotInfo& snapshot) {
+  Json object{{"id", snapshot.id},
+              {"name", snapshot.name},
+              {"vm-state-size", snapshot.vm_state_size.value()},
+              {"date-sec", snapshot.date_seconds},
+              {"date-nsec", snapshot.date_nanoseconds},
+              {"vm-clock-sec", snapshot.vm_clock_nanoseconds / kNanoseconds},
+              {"vm-clock-nsec", snapshot.vm_clock_nanoseconds % kNanoseconds}};
+  if (snapshot.icount) object["icount"] = *snapshot.icount;
+  return object;
+}
+
+Json json_of(const ImageInfo& info) {
+  Json object{{"filename", info.filename},
+              {"format", info.format},
+              {"virtual-size", info.virtual_size.value()},
+              {"actual-size", info.actual_size.value()},
+              {"dirty-flag", info.dirty}};
+  if (info.cluster_size) object["cluster-size"] = info.cluster_size->value();
+  if (info.encrypted) object["encrypted"] = true;
+  if (info.backing_name) object["backing-filename"] = *info.backing_name;
+  if (info.full_backing_name) object["full-backing-filename"] = *info.full_backing_name;
+  if (info.backing_format) object["backing-filename-format"] = *info.backing_format;
+  for (const SnapshotInfo& snapshot : info.snapshots) object["snapshots"].push_back(json_of(snapshot));
+  if (!info.details.empty()) object["format-specific"] = {{"type", info.format}, {"data", json_of(info.details)}};
+  return object;
+}
+
+// --- for people -----------------------------------------------------------------------------------------------------
+
+void print_value(const InfoValue& value, int indent);
+
+void print_named(std::string name, const InfoValue& value, int indent) {
+  std::replace(name.begin(), name.end(), '-', ' ');
+  fmt::print("{:{}}{}:", "", indent, name);
+  print_value(value, indent);
+}
+
+void print_value(const InfoValue& value, int indent) {
+  constexpr int kStep = 4;
+  if (const auto* text = std::get_if<std::string>(&value.value)) {
+    fmt::print(" {}\n", shown(*text));
+  } else if (const auto* number = std::get_if<std::uint64_t>(&value.value)) {
+    fmt::print(" {}\n", *number);
+  } else if (const auto* truth = std::get_if<bool>(&value.value)) {
+    fmt::print(" {}\n", *truth);
+  } else if (const auto* fields = std::get_if<InfoFields>(&value.value)) {
+    fmt::print("\n");
+    for (const InfoField& field : *fields) print_named(field.name, field.value, indent + kStep);
+  } else {
+    fmt::print("\n");
+    std::size_t index = 0;
+    for (const InfoValue& element : std::get<InfoList>(value.value)) {
+      print_named(fmt::format("[{}]", index++), element, indent + kStep);
+    }
+  }
+}
+
+std::string clock_text(std::uint64_t nanoseconds) {
+  const std::uint64_t seconds = nanoseconds / kNanoseconds;
+  return fmt::format("{:02}:{:02}:{:02}.{:03}", seconds / 3600, seconds / 60 % 60, seconds % 60,
+                     nanoseconds % kNanoseconds / 1'000'000);
+}
+
+std::string date_text(std::uint32_t seconds) {
+  const std::time_t moment = seconds;
+  std::tm parts{};
+  ::localtime_r(&moment, &parts);
+  std::array<char, 32> text{};
+  (void)std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &parts);
+  return text.data();
+}
+
+void print_snapshots(const std::vector<SnapshotInfo>& snapshots) {
+  if (snapshots.empty()) return;
+  fmt::print("Snapshot list:\n{:<10}{:<16}{:>10}{:>21}{:>15}\n", "ID", "TAG", "VM SIZE", "DATE", "VM CLOCK");
+  for (const SnapshotInfo& snapshot : snapshots) {
+    fmt::print("{:<10}{:<16}{:>10}{:>21}{:>15}\n", shown(snapshot.id), shown(snapshot.name),
+               short_size(snapshot.vm_state_size), date_text(snapshot.date_seconds),
+               clock_text(snapshot.vm_clock_nanoseconds));
+  }
+}
+
+void print_backing(const ImageInfo& info) {
+  if (!info.backing_name) return;
+  fmt::print("backing file: {}", shown(*info.backing_name));
+  if (info.full_backing_name && *info.full_backing_name != *info.backing_name) {
+    fmt::print(" (actual path: {})", shown(*info.full_backing_name));
+  }
+  fmt::print("\n");
+  if (info.backing_format) fmt::print("backing file format: {}\n", shown(*info.backing_format));
+}
+
+void print_info(const ImageInfo& info) {
+  fmt::print("image: {}\nfile format: {}\nvirtual size: {}\ndisk size: {}\n", shown(info.filename), info.format,
+             size_in_words(info.virtual_size), short_size(info.actual_size));
+  if (info.encrypted) fmt::print("encrypted: yes\n");
+  if (info.cluster_size) fmt::print("cluster_size: {}\n", info.cluster_size->value());
+  if (info.dirty) fmt::print("cleanly shut down: no\n");
+  print_backing(info);
+  print_snapshots(info.snapshots);
+  if (info.details.empty()) return;
+  fmt::print("Format specific information:\n");
+  for (const InfoField& field : info.details) print_named(field.name, field.value, 4);
+}
+
+// --- the command ----------------------------------------------------------------------------------------------------
+
+struct InfoOptions {
+  ImageOptions image;
+  Output output = Output::Human;
+  bool backing_chain = false;
+};
+
+void print_chain(const std::vector<ImageInfo>& chain) {
+  for (const ImageInfo& info : chain) {
+    if (&info != &chain.front()) fmt::print("\n");
+    print_info(info);
+  }
+}
+
+int run_info(const InfoOptions& options) {
+  if (options.backing_chain) {
+    const auto chain = catalog::describe_chain(options.image.request());
+    if (!chain) return complain(chain.error());
+    Json array = Json::array();
+    for (const ImageInfo& info : *chain) array.push_back(json_of(info));
+    options.output == Output::Json ? print_json(array) : print_chain(*chain);
+    return 0;
+  }
+  const auto info = catalog::describe_image(options.image.request());
+  if (!info) return complain(info.error());
+  options.output == Output::Json ? print_json(json_of(*info)) : print_info(*info);
+  return 0;
+}
+
+}  // namespace
+
+void add_info_command(Program& program) {
+  const auto options = std::make_shared<InfoOptions>();
+  CLI::App* command = program.app.add_subcommand("info", "Tell what an image is");
+  add_image_options(*command, options->image);
+  add_output_option(*command, options->output);
+  command->add_flag("--backing-chain", options->backing_chain, "Also the images behind it");
+  command->callback([&program, options] { program.chosen = [options] { return run_info(*options); }; });
+}
+
+}  // namespace flatimg::tools

@@ -1,0 +1,51 @@
+#include "tools/image_options.h"
+
+#include <array>
+#include <cstdio>
+#include <map>
+
+namespace flatimg::tools {
+
+catalog::InspectRequest ImageOptions::request() const {
+  catalog::InspectRequest request;
+  request.path = path;
+  if (!format.empty()) request.format = format;
+  request.allowed_directories = allowed_directories;
+  request.locks = force_share ? catalog::Locks::Ignore : catalog::Locks::Take;
+  return request;
+}
+
+void add_image_options(CLI::App& command, ImageOptions& options) {
+  command.add_option("-f,--format", options.format, "Format of the image; found by its first bytes otherwise");
+  command.add_option("--allow-path", options.allowed_directories, "Directory whose files the image may name")
+      ->type_name("DIR")
+      ->delimiter(':')
+      ->allow_extra_args(false);
+  command.add_flag("-U,--force-share", options.force_share, "Read without locks, even while somebody writes");
+  command.add_option("--key-file", options.key_file, "Passphrase or key of an encrypted image")->type_name("FILE");
+  command.add_option("IMAGE", options.path, "The image")->required();
+}
+
+void add_output_option(CLI::App& command, Output& output) {
+  const std::map<std::string, Output> words{{"human", Output::Human}, {"json", Output::Json}};
+  command.add_option("--output", output, "human or json")->transform(CLI::Transformer(words))->type_name("FORM");
+}
+
+std::string short_size(ByteCount size) {
+  constexpr std::array<const char*, 7> kUnits{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  auto value = static_cast<double>(size.value());
+  std::size_t unit = 0;
+  while (value >= 1000 && unit + 1 < kUnits.size()) {  // three digits are enough to read
+    value /= 1024;
+    ++unit;
+  }
+  return fmt::format("{:.3g} {}", value, kUnits[unit]);
+}
+
+std::string size_in_words(ByteCount size) { return fmt::format("{} ({} bytes)", short_size(size), size.value()); }
+
+void print_json(const nlohmann::ordered_json& value) {
+  fmt::print("{}\n", value.dump(4, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+}
+
+}  // namespace flatimg::tools

@@ -1,0 +1,37 @@
+// Options that commands on images have in common, and what they print alike.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "catalog/inspect.h"
+#include "tools/commands.h"
+
+namespace flatimg::tools {
+
+/// -f, --allow-path, -U and --key-file, and the image itself.
+struct ImageOptions {
+  std::string path;
+  std::string format;
+  std::vector<std::string> allowed_directories;
+  std::string key_file;
+  bool force_share = false;
+
+  [[nodiscard]] catalog::InspectRequest request() const;
+};
+void add_image_options(CLI::App& command, ImageOptions& options);
+
+/// --output=human|json.
+enum class Output { Human, Json };
+void add_output_option(CLI::App& command, Output& output);
+
+/// "10 MiB (10485760 bytes)" and "10 MiB".
+[[nodiscard]] std::string size_in_words(ByteCount size);
+[[nodiscard]] std::string short_size(ByteCount size);
+
+/// Prints JSON as qemu-img does: indented by four, bytes that are not UTF-8 replaced.
+void print_json(const nlohmann::ordered_json& value);
+
+}  // namespace flatimg::tools
