@@ -53,7 +53,9 @@ struct stat Attributes::flat_file(ByteCount size, ByteCount data) const {
   return result;
 }
 
-struct stat Attributes::directory(unsigned links) const { return common(S_IFDIR | (0755 & ~mask_), links); }
+struct stat Attributes::directory(unsigned links) const {
+  return common(S_IFDIR | (0755 & ~mask_), links);
+}
 
 struct stat Attributes::fact(ByteCount size) const {
   struct stat result = common(S_IFREG | (0444 & ~mask_), 1);

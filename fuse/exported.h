@@ -21,8 +21,7 @@ struct Exported {
   Exported(Disk& shown, Names tree, const struct stat& image, const MountOptions& options)
       : disk(shown),
         names(std::move(tree)),
-        attributes(image, options,
-                   shown.writable() ? Attributes::Writing::Allowed : Attributes::Writing::Refused),
+        attributes(image, options, shown.writable() ? Attributes::Writing::Allowed : Attributes::Writing::Refused),
         size_keeper(shown),
         growable(options.growable && shown.writable()),
         transport(options.transport) {}
@@ -41,9 +40,9 @@ struct Exported {
   std::string format;
 
   std::atomic<KernelCache> kernel_cache{KernelCache::WriteThrough};
-  std::atomic<unsigned> open_files{0};    // handles of the flat file
-  std::atomic<unsigned> open_writers{0};  // those of them that may write
-  std::atomic<blkcnt_t> told_blocks{0};  // st_blocks when the kernel last asked
+  std::atomic<unsigned> open_files{0};      // handles of the flat file
+  std::atomic<unsigned> open_writers{0};    // those of them that may write
+  std::atomic<blkcnt_t> told_blocks{0};     // st_blocks when the kernel last asked
   std::atomic<bool> fetching_pages{false};  // one worker waits for the kernel to write back (handlers_data.cpp)
   unsigned worker_threads = 1;
   fuse_session* session = nullptr;  // for notices to the kernel

@@ -45,7 +45,8 @@ void fsync(fuse_req_t request, fuse_ino_t number, int data_only, fuse_file_info*
 
 // bytes: handlers_data.cpp
 void read(fuse_req_t request, fuse_ino_t number, std::size_t size, off_t from, fuse_file_info* handle);
-void write(fuse_req_t request, fuse_ino_t number, const char* bytes, std::size_t size, off_t to, fuse_file_info* handle);
+void write(fuse_req_t request, fuse_ino_t number, const char* bytes, std::size_t size, off_t to,
+           fuse_file_info* handle);
 void lseek(fuse_req_t request, fuse_ino_t number, off_t from, int whence, fuse_file_info* handle);
 void fallocate(fuse_req_t request, fuse_ino_t number, int mode, off_t from, off_t size, fuse_file_info* handle);
 

@@ -1,8 +1,8 @@
 // Requests about attributes.
 //
-// What can be set: times, always, in memory; the size, when the mount is growable. Mode and owner are those of the mount
-// (uid=, gid=, umask=): setting what is already there succeeds, so that cp -p and tar do not complain without need,
-// anything else is EPERM, which they know how to take.
+// What can be set: times, always, in memory; the size, when the mount is growable. Mode and owner are those of the
+// mount (uid=, gid=, umask=): setting what is already there succeeds, so that cp -p and tar do not complain without
+// need, anything else is EPERM, which they know how to take.
 #include <cerrno>
 
 #include "fuse/facts.h"

@@ -77,8 +77,8 @@ Result<std::optional<GuestOffset>> seek(Disk& disk, GuestOffset from, int whence
 
 /// Brings pages that the kernel has not written yet here first: it does not do that itself before it asks.
 ///
-/// The notice returns when other workers have taken those pages, so one of them at least must be free: one seek at a time
-/// does this. False when the pages did not come.
+/// The notice returns when other workers have taken those pages, so one of them at least must be free: one seek at a
+/// time does this. False when the pages did not come.
 bool fetch_pages(Exported& exported, fuse_ino_t number, off_t from) {
   if (exported.worker_threads < 2 || exported.fetching_pages.exchange(true)) return false;
   const int failed = fuse_lowlevel_notify_inval_inode(exported.session, number, from, 0);
@@ -109,7 +109,8 @@ void read(fuse_req_t request, fuse_ino_t number, std::size_t size, off_t from, f
   fuse_reply_buf(request, reinterpret_cast<const char*>(out.data()), out.size());
 }
 
-void write(fuse_req_t request, fuse_ino_t number, const char* bytes, std::size_t size, off_t to, fuse_file_info* handle) {
+void write(fuse_req_t request, fuse_ino_t number, const char* bytes, std::size_t size, off_t to,
+           fuse_file_info* handle) {
   Exported& exported = exported_by(request);
   if (exported.names.find(number) != Node::Flat) return void(fuse_reply_err(request, EBADF));
   const GuestRange inside = intersection(range_at(to, size), whole(exported));

@@ -17,7 +17,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kGrace{2000};        // for those who have the flat file open
+constexpr milliseconds kGrace{2000};         // for those who have the flat file open
 constexpr milliseconds kConnectionEnd{500};  // from the last close until the kernel has ended the connection
 constexpr milliseconds kBetweenLooks{20};
 

@@ -29,7 +29,8 @@ struct MountEntry {
 /// The path without symbolic links; also of a mountpoint whose file system no longer answers.
 Result<std::string> canonical_mountpoint(const std::string& path);
 
-/// A FUSE file system is mounted there whose helper has gone. stat() would not tell: the kernel may still know the answer.
+/// A FUSE file system is mounted there whose helper has gone. stat() would not tell: the kernel may still know the
+/// answer.
 [[nodiscard]] bool is_dead_mount(const std::string& mountpoint);
 
 enum class Unmount { Now, Lazily };

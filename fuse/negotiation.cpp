@@ -20,8 +20,8 @@ constexpr unsigned kWanted = FUSE_CAP_ASYNC_DIO | FUSE_CAP_ASYNC_READ | FUSE_CAP
 constexpr unsigned kUnwanted = FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
                                FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ATOMIC_O_TRUNC;
 
-/// Random writers gain a factor of four. Not when the flat file is the mountpoint: the kernel makes that inode before it
-/// has asked for a size, and with this cache it would never take one later.
+/// Random writers gain a factor of four. Not when the flat file is the mountpoint: the kernel makes that inode before
+/// it has asked for a size, and with this cache it would never take one later.
 bool may_write_back(const Exported& exported) {
   return exported.disk.writable() && exported.names.shape() == Shape::Directory;
 }

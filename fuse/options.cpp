@@ -92,7 +92,8 @@ const std::vector<Option>& known_options() {
       {"backing", Takes::Value, set_backing},
       {"cache-size", Takes::Value, [](auto& to, auto value) { return store(to.cache_size, parse_size(value)); }},
       {"flush-interval", Takes::Value, set_flush_interval},
-      {"discard", Takes::Value, [](auto& to, auto value) { return store(to.disk.discard, parse_word(value, kDiscard)); }},
+      {"discard", Takes::Value,
+       [](auto& to, auto value) { return store(to.disk.discard, parse_word(value, kDiscard)); }},
       {"detect-zeroes", Takes::Value,
        [](auto& to, auto value) { return store(to.disk.detect_zeroes, parse_word(value, kDetectZeroes)); }},
       {"io", Takes::Value, [](auto& to, auto value) { return store(to.transport, parse_word(value, kTransport)); }},
@@ -110,7 +111,8 @@ const std::vector<Option>& known_options() {
       {"default_permissions", Takes::Nothing, swallow},  // always on
       {"uid", Takes::Value, [](auto& to, auto value) { return store(to.uid, parse_number<uid_t>(value)); }},
       {"gid", Takes::Value, [](auto& to, auto value) { return store(to.gid, parse_number<gid_t>(value)); }},
-      {"umask", Takes::Value, [](auto& to, auto value) { return store(to.umask, parse_number<mode_t>(value, 8, 0777)); }},
+      {"umask", Takes::Value,
+       [](auto& to, auto value) { return store(to.umask, parse_number<mode_t>(value, 8, 0777)); }},
       {"fsname", Takes::Value, [](auto& to, auto value) { return to.fsname = std::string(value), Result<void>(); }},
       {"subtype", Takes::Value, [](auto& to, auto value) { return to.subtype = std::string(value), Result<void>(); }},
       {"max_read", Takes::Value,
@@ -120,16 +122,15 @@ const std::vector<Option>& known_options() {
 }
 
 // Words that change what the kernel does with a mount and that libfuse hands on.
-constexpr std::array kKernelWords{"sync",      "async",         "dirsync",     "atime",         "noatime",
-                                  "diratime",  "nodiratime",    "relatime",    "norelatime",    "strictatime",
-                                  "nostrictatime"};
+constexpr std::array kKernelWords{"sync",       "async",    "dirsync",    "atime",       "noatime",      "diratime",
+                                  "nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime"};
 constexpr std::array kKernelWordsPassed{"sync", "dirsync", "noatime", "nodiratime"};
 
 // mount(8)'s own words, and what is so in any case: nothing in these trees is a device, setuid or to be executed.
-constexpr std::array kSwallowed{"auto",    "noauto", "user",  "nouser", "users",  "nousers",  "owner", "noowner",
-                                "group",   "nogroup", "nofail", "_netdev", "defaults", "nosuid", "suid", "nodev",
-                                "dev",     "noexec", "exec",  "mand",   "nomand", "lazytime", "nolazytime", "iversion",
-                                "noiversion", "silent", "loud"};
+constexpr std::array kSwallowed{"auto",     "noauto",     "user",     "nouser",     "users",   "nousers",  "owner",
+                                "noowner",  "group",      "nogroup",  "nofail",     "_netdev", "defaults", "nosuid",
+                                "suid",     "nodev",      "dev",      "noexec",     "exec",    "mand",     "nomand",
+                                "lazytime", "nolazytime", "iversion", "noiversion", "silent",  "loud"};
 constexpr std::array kSwallowedPrefixes{"x-", "X-", "comment=", "uhelper=", "helper="};
 
 bool is_swallowed(std::string_view word) {
@@ -141,7 +142,8 @@ Result<void> apply(const Option& option, const std::string& word, MountOptions& 
   const auto equals = word.find('=');
   const bool has_value = equals != std::string::npos;
   if (has_value != (option.takes == Takes::Value)) {
-    return fail(ErrorKind::BadUsage, "option {}: it takes {}", shown(word), has_value ? "no value" : "a value, NAME=VALUE");
+    return fail(ErrorKind::BadUsage, "option {}: it takes {}", shown(word),
+                has_value ? "no value" : "a value, NAME=VALUE");
   }
   const std::string_view value = has_value ? std::string_view(word).substr(equals + 1) : std::string_view();
   if (has_value && value.empty() && option.name != "suffix") {

@@ -1,6 +1,7 @@
 // What -o says about a mount. Pure: no file is touched here.
 //
-// Three kinds of words: ours (contract: format=, cache-size= ...), those of every FUSE mount (allow_other, uid=, noatime
+// Three kinds of words: ours (contract: format=, cache-size= ...), those of every FUSE mount (allow_other, uid=,
+// noatime
 // ...), and those that mount(8) leaves in for itself or for systemd (nofail, _netdev, x-...), which are swallowed.
 // A later word wins over an earlier one.
 #pragma once

@@ -35,6 +35,17 @@ void leave_terminal() {
   configure_log(LogTarget::Syslog, LogLevel::Info);
 }
 
+/// The descriptor with everything else above standard error closed: what the caller had open is not ours to hold.
+Descriptor keep_only(Descriptor kept) {
+  constexpr int kFirst = STDERR_FILENO + 1;
+  if (kept.get() != kFirst) {
+    if (dup3(kept.get(), kFirst, O_CLOEXEC) < 0) return kept;
+    kept = Descriptor(kFirst);
+  }
+  close_range(kFirst + 1, ~0u, 0);
+  return kept;
+}
+
 int wait_for_verdict(Descriptor from_child, pid_t child) {
   char byte = 0;
   ssize_t got = 0;
@@ -71,7 +82,10 @@ std::variant<ParentDone, Verdict> fork_helper() {
     log(LogLevel::Error, "{}", system_error(errno, "starting the helper process").text);
     return ParentDone{1};
   }
-  if (child == 0) return Verdict(std::move(writing));
+  if (child == 0) {
+    reading = Descriptor();
+    return Verdict(keep_only(std::move(writing)));
+  }
   writing = Descriptor();
   return ParentDone{wait_for_verdict(std::move(reading), child)};
 }
@@ -81,7 +95,8 @@ void harden_process() {
   setrlimit(RLIMIT_CORE, &none);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
-  prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);  // needs CAP_SYS_RESOURCE; without it everything but loop devices is as well off
+  prctl(PR_SET_IO_FLUSHER, 1, 0, 0,
+        0);  // needs CAP_SYS_RESOURCE; without it everything but loop devices is as well off
 }
 
 void notify_service_manager(std::string_view line) {

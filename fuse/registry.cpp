@@ -35,7 +35,8 @@ Result<void> check_folder(const std::string& folder, uid_t user) {
   struct stat found {};
   if (lstat(folder.c_str(), &found) != 0) return fail_os(errno, "{}", shown(folder));
   if (!S_ISDIR(found.st_mode) || found.st_uid != user || (found.st_mode & 0077) != 0) {
-    return fail(ErrorKind::Denied, "{}: not a folder of user {} that is closed to others (mode 0700)", shown(folder), user);
+    return fail(ErrorKind::Denied, "{}: not a folder of user {} that is closed to others (mode 0700)", shown(folder),
+                user);
   }
   return {};
 }
@@ -56,8 +57,10 @@ Result<std::string> own_registry() {
   Error last{ErrorKind::NotFound, 0, "no folder for control sockets"};
   for (const std::string& folder : folders_of(geteuid())) {
     mkdir(folder.c_str(), 0700);
-    if (auto good = check_folder(folder, geteuid()); good) return folder;
-    else last = std::move(good.error());
+    if (auto good = check_folder(folder, geteuid()); good)
+      return folder;
+    else
+      last = std::move(good.error());
   }
   return Failure(std::move(last));
 }

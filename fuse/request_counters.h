@@ -9,12 +9,25 @@
 namespace flatimg::flat {
 
 enum class Request : unsigned char {
-  Lookup, Getattr, Setattr, Open, Read, Write, Flush, Fsync, Release, Opendir, Readdir, Statfs, Lseek, Fallocate,
+  Lookup,
+  Getattr,
+  Setattr,
+  Open,
+  Read,
+  Write,
+  Flush,
+  Fsync,
+  Release,
+  Opendir,
+  Readdir,
+  Statfs,
+  Lseek,
+  Fallocate,
 };
 
-inline constexpr std::array<std::string_view, 14> kRequestNames{
-    "lookup", "getattr", "setattr", "open",    "read",    "write",  "flush",
-    "fsync",  "release", "opendir", "readdir", "statfs", "lseek",  "fallocate"};
+inline constexpr std::array<std::string_view, 14> kRequestNames{"lookup",  "getattr", "setattr", "open",     "read",
+                                                                "write",   "flush",   "fsync",   "release",  "opendir",
+                                                                "readdir", "statfs",  "lseek",   "fallocate"};
 
 class RequestCounters {
  public:

@@ -58,7 +58,8 @@ Result<Shape> shape_of(const std::string& mountpoint) {
 Result<Place> find_place(const MountRequest& request) {
   TRY(const struct stat source, look_at(request.source));
   if (S_ISDIR(source.st_mode)) {
-    return fail(ErrorKind::Unsupported, "{}: this version of flatimg cannot mount a directory of images", shown(request.source));
+    return fail(ErrorKind::Unsupported, "{}: this version of flatimg cannot mount a directory of images",
+                shown(request.source));
   }
   Place place;
   std::error_code failed;

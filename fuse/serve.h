@@ -17,7 +17,8 @@ struct MountRequest {
 };
 
 /// Mounts. Background: returns 0 once the mount answers, in the process that called. Foreground (and the process in the
-/// background): returns when the mount has ended, 0 when the image is final. Every failure has been written as one line.
+/// background): returns when the mount has ended, 0 when the image is final. Every failure has been written as one
+/// line.
 int serve(const MountRequest& request, Run run);
 
 /// What can be said about a request without opening the image: source, mountpoint and options fit together.

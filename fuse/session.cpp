@@ -63,7 +63,10 @@ class CapturedErrors {
     std::string line(bytes.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
     while (line.ends_with('\n')) line.pop_back();
     std::ranges::replace(line, '\n', ';');
-    return line;
+    for (const std::string_view prefix : {"flatimg: ", "fuse: "}) {
+      if (line.starts_with(prefix)) line.erase(0, prefix.size());
+    }
+    return line.empty() ? "no reason was given" : line;
   }
 
  private:
@@ -79,7 +82,7 @@ Result<void> mount_session(fuse_session* session, const Exported& exported, cons
   CapturedErrors captured;
   if (fuse_session_mount(session, exported.mountpoint.c_str()) == 0) return {};
   const std::string why = captured.text();
-  if (options.allow_other && geteuid() != 0) {
+  if (options.allow_other && geteuid() != 0 && why.find("/etc/fuse.conf") == std::string::npos) {
     return fail(ErrorKind::Denied, "mounting on {}: {}. allow_other needs the line user_allow_other in /etc/fuse.conf",
                 shown(exported.mountpoint), why);
   }
@@ -114,7 +117,8 @@ std::vector<std::string> session_arguments(const Exported& exported, const Mount
 
 Result<std::unique_ptr<Session>> Session::mount(Exported& exported, const MountOptions& options) {
   if (options.transport == Transport::Uring && !kLibraryHasUring) {
-    return fail(ErrorKind::Unsupported, "option io=uring: this flatimg was built with libfuse {}, which cannot do that (3.18 can)",
+    return fail(ErrorKind::Unsupported,
+                "option io=uring: this flatimg was built with libfuse {}, which cannot do that (3.18 can)",
                 fuse_pkgversion());
   }
   fuse_session* raw = new_session(exported, options);

@@ -2,8 +2,8 @@
 //
 // There the kernel owns the size: a write beyond the end of the disk makes the file longer in its eyes, long before the
 // page comes to us and is refused. The one way to correct it is to truncate the file through the mount, as any program
-// could; the kernel then asks us, is told the size as it is, and believes it. That blocks on requests which workers have
-// to answer, so it needs a thread of its own.
+// could; the kernel then asks us, is told the size as it is, and believes it. That blocks on requests which workers
+// have to answer, so it needs a thread of its own.
 #pragma once
 
 #include <string>

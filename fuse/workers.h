@@ -1,5 +1,5 @@
-// The threads that serve a connection. Each takes a request, does all that it asks for and answers, then takes the next:
-// nothing is handed over between threads.
+// The threads that serve a connection. Each takes a request, does all that it asks for and answers, then takes the
+// next: nothing is handed over between threads.
 //
 // Invariants:
 //   1. A request that was taken is answered before its thread ends.

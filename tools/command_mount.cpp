@@ -64,7 +64,8 @@ Result<HelperArguments> parse_helper_arguments(int argc, char** argv) {
     if (letter == 'o') result.mount.option_lists.emplace_back(optarg);
     if (letter == '?') return fail(ErrorKind::BadUsage, "usage: mount.flatimg SOURCE MOUNTPOINT [-sfnv] [-o OPTIONS]");
   }
-  if (argc - optind != 2) return fail(ErrorKind::BadUsage, "usage: mount.flatimg SOURCE MOUNTPOINT [-sfnv] [-o OPTIONS]");
+  if (argc - optind != 2)
+    return fail(ErrorKind::BadUsage, "usage: mount.flatimg SOURCE MOUNTPOINT [-sfnv] [-o OPTIONS]");
   result.mount.source = argv[optind];
   result.mount.mountpoint = argv[optind + 1];
   return result;
@@ -76,7 +77,9 @@ void add_mount_command(Program& program) {
   CLI::App* command = program.app.add_subcommand("mount", "Show an image as a flat file");
   auto arguments = std::make_shared<MountArguments>();
   command->add_flag("-f,--foreground", arguments->foreground, "Stay in the foreground until unmounted");
-  command->add_option("-o", arguments->option_lists, "Mount options, see below")->type_name("OPTIONS")->allow_extra_args(false);
+  command->add_option("-o", arguments->option_lists, "Mount options, see below")
+      ->type_name("OPTIONS")
+      ->allow_extra_args(false);
   command->add_option("SOURCE", arguments->source, "The image: a file or a block device")->required();
   command->add_option("MOUNTPOINT", arguments->mountpoint, "A directory, or a regular file (also the image itself)")
       ->required();
