@@ -252,8 +252,6 @@ class Qcow2Crash : public ::testing::TestWithParam<Setting> {
     if (states_ % qemu_every_ == 0) ask_qemu(*state.file);
     const auto allowed = history.allowed(start_, state.covered, state.end);
     auto copy = state.file->copy();
-    MemoryFile* const after = copy.get();
-    (void)after;
     std::string error;
     auto disk = open(std::move(copy), &error);
     ASSERT_NE(disk, nullptr) << error;
