@@ -58,6 +58,11 @@ Result<void> set_backing(MountOptions& to, std::string_view value) {
   return {};
 }
 
+Result<void> set_overlay(MountOptions& to, std::string_view value) {
+  to.overlay = std::string(value);
+  return {};
+}
+
 Result<void> set_flush_interval(MountOptions& to, std::string_view value) {
   constexpr unsigned kDay = 24 * 60 * 60;
   TRY(const unsigned seconds, parse_number<unsigned>(value, 10, kDay));
@@ -102,7 +107,7 @@ const std::vector<Option>& known_options() {
       {"sandbox", Takes::Value, [](auto& to, auto value) { return store(to.sandbox, parse_word(value, kOnOff)); }},
       {"growable", Takes::Nothing, [](auto& to, auto) { return to.growable = true, Result<void>(); }},
       {"suffix", Takes::Value, set_suffix},
-      {"overlay", Takes::Value, not_in_this_version},
+      {"overlay", Takes::Value, set_overlay},
       {"snapshot", Takes::Value, not_in_this_version},
       {"key-file", Takes::Value, not_in_this_version},
       {"ro", Takes::Nothing, [](auto& to, auto) { return to.read_only = true, Result<void>(); }},

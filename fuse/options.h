@@ -28,6 +28,7 @@ struct MountOptions {
   std::optional<std::string> format;
   std::vector<std::string> allowed_directories;
   std::optional<std::string> backing;
+  std::optional<std::string> overlay;
   ByteCount cache_size{64u << 20};
   std::chrono::milliseconds flush_interval{5000};
   DiskOptions disk;

@@ -77,6 +77,7 @@ catalog::OpenRequest open_request(const Place& place, const MountOptions& option
   request.access = options.read_only ? Access::ReadOnly : Access::ReadWrite;
   request.allowed_directories = options.allowed_directories;
   request.backing = options.backing;
+  request.overlay = options.overlay;
   request.cache_size = options.cache_size;
   request.flush_interval = options.flush_interval;
   request.locks = options.locks;
@@ -89,9 +90,16 @@ struct Shown {
   std::unique_ptr<Exported> exported;
 };
 
+/// The file that people may write to when they write to the disk.
+std::string file_of_disk(const Place& place, const MountOptions& options) {
+  std::error_code failed;
+  if (options.overlay && std::filesystem::exists(*options.overlay, failed)) return *options.overlay;
+  return place.source;
+}
+
 Result<Shown> open_source(const Place& place, const MountOptions& options) {
-  TRY(const struct stat image, look_at(place.source));
   TRY(catalog::Opened opened, catalog::open_image(open_request(place, options)));
+  TRY(const struct stat image, look_at(file_of_disk(place, options)));
   for (const std::string& note : opened.notes) log(LogLevel::Warning, "{}", note);
   Shown result;
   result.disk = std::make_unique<Disk>(std::move(opened.chain), options.disk);

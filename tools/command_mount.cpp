@@ -16,6 +16,7 @@ constexpr int kMountFailedBit = 32;
 constexpr std::string_view kOptionsHelp = R"(Options of -o, separated by commas (write a comma inside a value as \,):
   format=F                raw, qcow2; no probing
   allow-path=DIR[:DIR]    directories whose files the image may name, besides its own
+  overlay=FILE            write to FILE, a qcow2 over the image, which is made when there is none
   backing=FILE            the backing file, instead of what the image says
   cache-size=SIZE         budget for metadata and decoded blocks (64M)
   flush-interval=SECONDS  oldest age of unwritten metadata (5)

@@ -1,7 +1,5 @@
 #include "catalog/inspect.h"
 
-#include <algorithm>
-
 #include "base/text.h"
 #include "catalog/probe.h"
 #include "host/file_lock.h"
@@ -14,11 +12,7 @@ Result<Inspected> inspect_opened(std::unique_ptr<HostFile> file, const InspectRe
   if (!request.format) {
     TRY(image.format, probe(*image.file));
   }
-  const auto& names = format_names();
-  if (std::find(names.begin(), names.end(), image.format) == names.end()) {
-    return fail(ErrorKind::BadUsage, "{}: unknown format \"{}\": use one of {}", shown(request.path),
-                shown(image.format), fmt::join(names, " "));
-  }
+  CHECK(must_be_a_format(image.format, request.path));
   return image;
 }
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
-#include "base/limits.h"
+#include "base/text.h"
+#include "catalog/chain_rules.h"
+#include "catalog/overlay.h"
 #include "host/file_lock.h"
 #include "host/gate.h"
 #include "host/sticky_file.h"
@@ -12,6 +14,20 @@
 namespace flatimg::catalog {
 
 namespace {
+
+// A file that the command line names. The first is the top; the next ones come behind it, whatever the images say.
+struct Named {
+  std::string path;
+  std::optional<std::string> format;  // nullopt: what is recorded, or probe
+};
+
+std::vector<Named> named_files(const OpenRequest& request) {
+  std::vector<Named> named;
+  if (request.overlay) named.push_back({*request.overlay, "qcow2"});
+  named.push_back({request.path, request.format});
+  if (request.backing) named.push_back({*request.backing, std::nullopt});
+  return named;
+}
 
 // One file of the chain that is being opened.
 struct Source {
@@ -25,7 +41,7 @@ struct Source {
 class Opener {
  public:
   Opener(const OpenRequest& request, Gate gate)
-      : request_(request), gate_(std::move(gate)), cache_left_(request.cache_size) {}
+      : request_(request), gate_(std::move(gate)), named_(named_files(request)), cache_left_(request.cache_size) {}
 
   Result<Opened> open();
 
@@ -35,16 +51,20 @@ class Opener {
   Result<Image*> open_raw(Source source, bool guessed);
   Result<Image*> open_qcow2(Source source);
   Result<Image*> open_backing(const qcow2::Header& header, const std::string& asking_path);
+  Result<Source> open_named_backing(const Named& named, const qcow2::Header& header, const std::string& asking_path);
+  Result<Source> open_recorded_backing(const qcow2::Header& header, const std::string& asking_path);
+  Result<void> must_be_overlay_of(const HostFile& image, const qcow2::Header& header, const std::string& overlay);
+  [[nodiscard]] const Named* named_behind() const;
   Result<std::unique_ptr<HostFile>> open_data_file(const qcow2::Header& header, const Source& source);
   Result<void> lock(const HostFile& file, Access access) const;
-  Result<void> note_in_chain(const HostFile& file);
   Image* keep(std::unique_ptr<Image> image);
   ByteCount take_cache_share(const qcow2::Header& header);
 
   const OpenRequest& request_;
   Gate gate_;
+  const std::vector<Named> named_;
   Opened opened_;
-  std::vector<FileIdentity> seen_;
+  ChainRules rules_;
   ByteCount cache_left_;  // of the budget, for images further down
 };
 
@@ -63,18 +83,6 @@ Result<void> Opener::lock(const HostFile& file, Access access) const {
   return lock_image(file, access == Access::ReadWrite ? LockAs::Writer : LockAs::Reader);
 }
 
-// No file appears twice in a chain, and no chain is longer than the limit.
-Result<void> Opener::note_in_chain(const HostFile& file) {
-  if (std::find(seen_.begin(), seen_.end(), file.identity()) != seen_.end()) {
-    return fail(ErrorKind::InvalidImage, "{}: the chain of backing files comes back to this file", file.name());
-  }
-  if (seen_.size() > limits::kChainDepth) {
-    return fail(ErrorKind::Limit, "{}: a chain of more than {} backing files", file.name(), limits::kChainDepth);
-  }
-  seen_.push_back(file.identity());
-  return {};
-}
-
 Image* Opener::keep(std::unique_ptr<Image> image) {
   opened_.chain.push_back(std::move(image));
   return opened_.chain.back().get();
@@ -83,12 +91,12 @@ Image* Opener::keep(std::unique_ptr<Image> image) {
 // --- the top --------------------------------------------------------------------------------------------------------
 
 Result<Source> Opener::open_top() {
-  Source top{nullptr, request_.path, request_.format, request_.access};
-  auto file = open_host_file(request_.path, request_.access);
+  Source top{nullptr, named_[0].path, named_[0].format, request_.access};
+  auto file = open_host_file(top.path, request_.access);
   if (!file && file.error().kind == ErrorKind::Denied && request_.access == Access::ReadWrite &&
       request_.read_only_if_need_be) {
     const std::string reason = file.error().text;
-    file = open_host_file(request_.path, Access::ReadOnly);
+    file = open_host_file(top.path, Access::ReadOnly);
     if (file) {
       top.access = Access::ReadOnly;
       opened_.notes.push_back(fmt::format("{}; opened read-only", reason));
@@ -107,30 +115,27 @@ Result<Opened> Opener::open() {
   opened_.format = image->traits().format;
   if (!image->traits().read_only_reason.empty()) {
     if (!request_.read_only_if_need_be) {
-      return fail(ErrorKind::Denied, "{}: {}", request_.path, image->traits().read_only_reason);
+      return fail(ErrorKind::Denied, "{}: {}", shown(named_[0].path), image->traits().read_only_reason);
     }
-    opened_.notes.push_back(fmt::format("{}: opened read-only: {}", request_.path, image->traits().read_only_reason));
+    opened_.notes.push_back(
+        fmt::format("{}: opened read-only: {}", shown(named_[0].path), image->traits().read_only_reason));
   }
   return std::move(opened_);
 }
 
 Result<Image*> Opener::open_source(Source source) {
-  CHECK(note_in_chain(*source.file));
+  CHECK(rules_.admit(*source.file, source.path));
   source.file = with_sticky_failure(std::move(source.file), source.barriers);
   const bool guessed = !source.format;
   if (guessed) {
     TRY(source.format, probe(*source.file));
   }
-  if (seen_.size() == 1) opened_.format_guessed = guessed;
+  if (rules_.depth() == 0) opened_.format_guessed = guessed;
   if (*source.format == "raw") return open_raw(std::move(source), guessed);
   if (*source.format == "qcow2") return open_qcow2(std::move(source));
-  const auto& names = format_names();
-  if (std::find(names.begin(), names.end(), *source.format) != names.end()) {
-    return fail(ErrorKind::Unsupported, "{}: the format {} is not supported yet: convert it to qcow2 or raw",
-                source.path, *source.format);
-  }
-  return fail(ErrorKind::BadUsage, "{}: unknown format \"{}\": use one of {}", source.path, *source.format,
-              fmt::join(names, " "));
+  CHECK(must_be_a_format(*source.format, source.path));
+  return fail(ErrorKind::Unsupported, "{}: the format {} is not supported yet: convert it to qcow2 or raw",
+              shown(source.path), *source.format);
 }
 
 // --- the formats ----------------------------------------------------------------------------------------------------
@@ -143,7 +148,7 @@ Result<Image*> Opener::open_raw(Source source, bool guessed) {
 
 // Half of what is left for an image with another one behind it, all of it for the last.
 ByteCount Opener::take_cache_share(const qcow2::Header& header) {
-  const bool last = !header.backing_name && !request_.backing;
+  const bool last = !header.backing_name && named_behind() == nullptr;
   const ByteCount share = last ? cache_left_ : ByteCount(cache_left_.value() / 2);
   cache_left_ -= share;
   return share;
@@ -168,38 +173,80 @@ Result<std::unique_ptr<HostFile>> Opener::open_data_file(const qcow2::Header& he
   if (!header.data_file_name) {
     return fail(ErrorKind::InvalidImage, "{}: the image does not name its external data file", source.path);
   }
-  TRY(auto data, gate_.open({*header.data_file_name, source.path, "data file", source.access, seen_}));
+  TRY(auto data, gate_.open({*header.data_file_name, source.path, "data file", source.access, rules_.files()}));
   CHECK(lock(*data.file, source.access));
   return with_sticky_failure(std::move(data.file), source.barriers);
 }
 
+// --- what is behind an image ----------------------------------------------------------------------------------------
+
+const Named* Opener::named_behind() const {
+  const std::size_t next = rules_.depth() + 1;
+  return next < named_.size() ? &named_[next] : nullptr;
+}
+
 Result<Image*> Opener::open_backing(const qcow2::Header& header, const std::string& asking_path) {
-  const bool replaced = seen_.size() == 1 && request_.backing;
-  if (!header.backing_name && !replaced) return nullptr;
+  const Named* const named = named_behind();
+  if (!header.backing_name && named == nullptr) return nullptr;
   if (header.raw_data_file()) {
-    return fail(ErrorKind::InvalidImage, "{}: a raw data file and a backing file exclude each other", asking_path);
+    return fail(ErrorKind::InvalidImage, "{}: a raw data file and a backing file exclude each other",
+                shown(asking_path));
   }
-  Source backing;
-  backing.format = header.backing_format;
-  if (replaced) {
-    backing.path = *request_.backing;
-    TRY(backing.file, open_host_file(backing.path, Access::ReadOnly));
-  } else {
-    TRY(auto opened, gate_.open({*header.backing_name, asking_path, "backing file", Access::ReadOnly}));
-    backing.path = std::move(opened.path);
-    backing.file = std::move(opened.file);
-  }
-  if (!backing.format) {
-    opened_.notes.push_back(fmt::format("{}: the format of its backing file {} is not recorded; it was guessed",
-                                        asking_path, backing.path));
-  }
+  TRY(Source backing,
+      named != nullptr ? open_named_backing(*named, header, asking_path) : open_recorded_backing(header, asking_path));
   CHECK(lock(*backing.file, Access::ReadOnly));
   return open_source(std::move(backing));
+}
+
+Result<Source> Opener::open_named_backing(const Named& named, const qcow2::Header& header,
+                                          const std::string& asking_path) {
+  Source backing;
+  backing.path = named.path;
+  backing.format = named.format ? named.format : header.backing_format;
+  TRY(backing.file, open_host_file(backing.path, Access::ReadOnly));
+  if (request_.overlay && rules_.depth() == 0) CHECK(must_be_overlay_of(*backing.file, header, asking_path));
+  return backing;
+}
+
+Result<Source> Opener::open_recorded_backing(const qcow2::Header& header, const std::string& asking_path) {
+  TRY(auto opened, gate_.open({*header.backing_name, asking_path, "backing file", Access::ReadOnly}));
+  if (!header.backing_format) {
+    opened_.notes.push_back(fmt::format("{}: the format of its backing file {} is not recorded; it was guessed",
+                                        shown(asking_path), shown(opened.path)));
+  }
+  return Source{std::move(opened.file), std::move(opened.path), header.backing_format};
+}
+
+// What was written over one image makes no sense over another, nor over the same one read in another way.
+Result<void> Opener::must_be_overlay_of(const HostFile& image, const qcow2::Header& header,
+                                        const std::string& overlay) {
+  const auto refused = [&](std::string_view why) {
+    return fail(ErrorKind::BadUsage, "{}: is no overlay of {}: {}", shown(overlay), shown(request_.path), why);
+  };
+  if (!header.backing_name) return refused("it has no backing file");
+  const auto recorded = gate_.open({*header.backing_name, overlay, "backing file", Access::ReadOnly});
+  if (!recorded) return refused(recorded.error().text);
+  if (recorded->file->identity() != image.identity()) {
+    return refused(fmt::format("its backing file is {}", shown(recorded->path)));
+  }
+  if (request_.format && header.backing_format && *request_.format != *header.backing_format) {
+    return refused(fmt::format("it was made over the format {}", shown(*header.backing_format)));
+  }
+  return {};
 }
 
 }  // namespace
 
 Result<Opened> open_image(const OpenRequest& request) {
+  if (request.overlay) {
+    if (request.access == Access::ReadWrite) CHECK(make_overlay_if_absent(request));
+    TRY(const bool there, overlay_exists(*request.overlay));
+    if (!there) {  // read-only, and nothing was ever written
+      OpenRequest without = request;
+      without.overlay.reset();
+      return open_image(without);
+    }
+  }
   TRY(Gate gate, Gate::around(request.path, request.allowed_directories));
   return Opener(request, std::move(gate)).open();
 }

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/endian.h"
+#include "base/text.h"
 
 namespace flatimg::catalog {
 
@@ -40,6 +41,13 @@ Result<std::string> probe(HostFile& file) {
   std::array<std::byte, 512> sector{};  // one aligned read, which O_DIRECT devices take as well
   CHECK(file.read(HostOffset(0), sector));
   return format_of(std::span(sector).first(std::min<std::uint64_t>(sector.size(), size.value())));
+}
+
+Result<void> must_be_a_format(const std::string& word, const std::string& path) {
+  const auto& names = format_names();
+  if (std::ranges::find(names, word) != names.end()) return {};
+  return fail(ErrorKind::BadUsage, "{}: unknown format \"{}\": use one of {}", shown(path), shown(word),
+              fmt::join(names, " "));
 }
 
 const std::vector<std::string>& format_names() {

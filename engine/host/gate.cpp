@@ -79,7 +79,8 @@ Result<void> must_be_a_name(const Gate::Request& request) {
 }
 
 Failure outside(const Gate::Request& request) {
-  return fail(ErrorKind::Denied, "{} is outside the permitted directories: allow it with -o allow-path=DIR",
+  return fail(ErrorKind::Denied,
+              "{} is outside the permitted directories: allow it with -o allow-path=DIR, or --allow-path DIR",
               subject(request));
 }
 
@@ -132,6 +133,14 @@ Result<void> Gate::add_root(const std::string& directory) {
 std::string Gate::resolve_name(std::string_view name, const std::string& asking_path) {
   if (name.starts_with('/')) return std::string(name);
   return directory_of(asking_path).append(name);
+}
+
+Result<std::string> Gate::name_for(const std::string& path, const std::string& asking_path) {
+  TRY(const std::string named, absolute(path));
+  TRY(const std::string asking, absolute(asking_path));
+  std::string name = normalised(named);
+  if (directory_of(name) == directory_of(normalised(asking))) name.erase(0, directory_of(name).size());
+  return name;
 }
 
 // ".." stays in the first spelling for the kernel to judge: behind a symbolic link it means another directory than the

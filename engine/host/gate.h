@@ -49,6 +49,9 @@ class Gate {
 
   /// Where the name would lead, without opening or permission: for `info`.
   [[nodiscard]] static std::string resolve_name(std::string_view name, const std::string& asking_path);
+  /// How an image at `asking_path` had best name a file: by its bare name where both lie in one directory, so that they
+  /// can move together, otherwise by its absolute path.
+  [[nodiscard]] static Result<std::string> name_for(const std::string& path, const std::string& asking_path);
 
  private:
   struct Root {

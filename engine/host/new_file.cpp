@@ -5,13 +5,14 @@
 
 #include <cerrno>
 
+#include "base/text.h"
 #include "host/file_lock.h"
 
 namespace flatimg {
 
-Result<NewFile> NewFile::at(const std::string& path) {
+Result<NewFile> NewFile::at(const std::string& path, Existing existing, unsigned mode) {
   Before before = Before::Absent;
-  auto opened = create_host_file(path);
+  auto opened = create_host_file(path, mode);
   if (!opened && opened.error().os_error == EEXIST) {
     before = Before::There;
     opened = open_host_file(path, Access::ReadWrite);
@@ -19,6 +20,10 @@ Result<NewFile> NewFile::at(const std::string& path) {
   if (!opened) return Failure(std::move(opened.error()));
   NewFile made(*std::move(opened), path, before);
   CHECK(lock_image(*made.file_, LockAs::Writer));
+  if (existing == Existing::MustBeEmpty) {
+    TRY(const ByteCount size, made.file_->size());
+    if (!size.is_zero()) return fail(ErrorKind::Denied, "{}: is not empty: choose another name", shown(path));
+  }
   made.locked_ = true;
   if (before == Before::There && !made.file_->is_block_device()) CHECK(made.file_->resize(ByteCount(0)));
   return made;

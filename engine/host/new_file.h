@@ -13,8 +13,14 @@ namespace flatimg {
 
 class NewFile {
  public:
-  /// Creates the file, or empties what is there, and locks it as a writer. A block device keeps its contents.
-  static Result<NewFile> at(const std::string& path);
+  enum class Existing {
+    Replace,      // what is there is emptied; a block device keeps its contents
+    MustBeEmpty,  // Denied when there is anything in it
+  };
+  static constexpr unsigned kPrivate = 0600;
+
+  /// Creates the file with this mode (less umask), or takes what is there, and locks it as a writer.
+  static Result<NewFile> at(const std::string& path, Existing existing = Existing::Replace, unsigned mode = 0644);
 
   NewFile(NewFile&&) noexcept = default;
   NewFile& operator=(NewFile&&) = delete;

@@ -40,9 +40,9 @@ Result<std::unique_ptr<HostFile>> open_host_file(const std::string& path, Access
 /// `access`.
 Result<std::unique_ptr<HostFile>> adopt_host_file(Descriptor descriptor, std::string name, Access access);
 
-/// Creates a new regular file (mode 0644 less umask), its name durable on return; fails with Denied when the name
+/// Creates a new regular file with this mode (less umask), its name durable on return; fails with Denied when the name
 /// exists: the way out is another name, or to remove the old file first.
-Result<std::unique_ptr<HostFile>> create_host_file(const std::string& path);
+Result<std::unique_ptr<HostFile>> create_host_file(const std::string& path, unsigned mode = 0644);
 
 /// The descriptor behind a file made here, also through decorators, for locks; -1 for any other HostFile.
 [[nodiscard]] int descriptor_of(const HostFile& file);

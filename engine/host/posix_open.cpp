@@ -80,9 +80,9 @@ Result<std::unique_ptr<HostFile>> open_host_file(const std::string& path, Access
   return adopt_host_file(std::move(descriptor), path, access);
 }
 
-Result<std::unique_ptr<HostFile>> create_host_file(const std::string& path) {
+Result<std::unique_ptr<HostFile>> create_host_file(const std::string& path, unsigned mode) {
   CHECK(must_be_a_path(path));
-  Descriptor descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0644));
+  Descriptor descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, mode));
   if (!descriptor.valid() && errno == EEXIST) {
     return Failure(Error{ErrorKind::Denied, EEXIST, fmt::format("{}: exists already: {}", shown(path), kWhyNewName)});
   }

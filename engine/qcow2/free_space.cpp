@@ -17,7 +17,8 @@ constexpr ByteCount kFirstReserve{1u << 20};
 FreeSpace::FreeSpace(HostFile& file, const Header& header, ByteCount cache_budget)
     : file_(file),
       cluster_(header.cluster()),
-      refcounts_(file, header, cache_budget),
+      table_space_(file),
+      refcounts_(file, table_space_, header, cache_budget),
       ahead_(std::clamp<std::uint64_t>(kFirstReserve / header.cluster(), 1, kMostReservedClusters)) {}
 
 Result<void> FreeSpace::open() {
@@ -174,6 +175,14 @@ Result<void> FreeSpace::grow_file(std::uint64_t clusters) {
   return {};
 }
 
+// What the plan puts at the end of the file, and the table's entries for new blocks where the table stays.
+Result<void> FreeSpace::reserve_tables(const Plan& plan) {
+  if (plan.overhead() > 0) CHECK(table_space_.reserve_new(bytes_of({end_, plan.overhead()})));
+  if (plan.table_clusters > 0) return {};
+  for (const std::uint64_t block : plan.blocks) CHECK(table_space_.reserve(refcounts_.entry_of(block)));
+  return {};
+}
+
 Result<void> FreeSpace::append(std::uint64_t wanted) {
   CHECK(skip_counted_end());
   const Plan plan = plan_append(wanted);
@@ -183,6 +192,7 @@ Result<void> FreeSpace::append(std::uint64_t wanted) {
   const std::uint64_t first = end_;
   const ClusterRun all{first, plan.overhead() + wanted};
   CHECK(grow_file(all.end()));
+  CHECK(reserve_tables(plan));
   if (file_.is_block_device()) CHECK(file_.zero(bytes_of({first, plan.overhead()}), Space::Keep));
 
   const ClusterRun old_table = refcounts_.table_clusters();

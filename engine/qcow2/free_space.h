@@ -61,6 +61,9 @@ class FreeSpace {
   /// Cuts unused clusters off the end of the file.
   Result<void> trim_file();
 
+  /// Host space for tables that are about to change.
+  [[nodiscard]] TableSpace& table_space() { return table_space_; }
+
   /// Clusters that hold tables. Data is never written there, and they are never handed out.
   void protect(ClusterRun run);
   /// The same for the refcount table and every block.
@@ -94,6 +97,7 @@ class FreeSpace {
   Result<void> append(std::uint64_t wanted) REQUIRES(mutex_);
   Result<void> skip_counted_end() REQUIRES(mutex_);
   Plan plan_append(std::uint64_t wanted) REQUIRES(mutex_);
+  Result<void> reserve_tables(const Plan& plan) REQUIRES(mutex_);
   Result<void> grow_file(std::uint64_t clusters) REQUIRES(mutex_);
   Result<void> reserve(ClusterRun run) REQUIRES(mutex_);
   [[nodiscard]] HostRange bytes_of(ClusterRun run) const;
@@ -106,6 +110,7 @@ class FreeSpace {
   std::atomic<std::uint64_t> file_clusters_{0};
   std::atomic<std::uint64_t> pending_clusters_{0};
 
+  TableSpace table_space_;
   Mutex mutex_{Rank::Allocator};
   Refcounts refcounts_;
   std::deque<Grant> reserved_ GUARDED_BY(mutex_);

@@ -35,10 +35,13 @@ class Qcow2Image::Reservation final : public Placement::Reservation {
 
 // --- L2 tables ------------------------------------------------------------------------------------------------------
 
-// The L2 table for an L1 entry, made or copied so that it is ours alone.
+// The L2 table for an L1 entry, made or copied so that it is ours alone, with host space for all that may change in it.
 Result<HostOffset> Qcow2Image::own_table(std::uint64_t l1_index) {
   TRY(const auto table, table_of(l1_index));
-  if (table && table->own) return table->at;
+  if (table && table->own) {
+    CHECK(free_space_.table_space().reserve({table->at, layout_.cluster()}));
+    return table->at;
+  }
   const MutexLock lock(tables_mutex_);
   TRY(const auto again, table_of(l1_index));
   if (again && again->own) return again->at;
@@ -48,16 +51,11 @@ Result<HostOffset> Qcow2Image::own_table(std::uint64_t l1_index) {
 // The new table is complete in the host's hands before L1 mentions it, and write_back() fences a changed L1 (O4).
 Result<HostOffset> Qcow2Image::make_table(std::uint64_t l1_index) {
   TRY(const auto old, table_of(l1_index));
+  CHECK(free_space_.table_space().reserve({l1_.at() + ByteCount(8) * l1_index, ByteCount(8)}));
   TRY(const FreeSpace::Grant grant, free_space_.take(1));
   const HostOffset fresh = HostOffset(0) + layout_.cluster() * grant.run.first;
   l2_.forget({fresh, layout_.cluster()});  // from a former life as a table
-  Result<void> filled;
-  if (old) {
-    filled = copy_table(old->at, fresh);
-  } else if (!grant.reads_zero) {
-    filled = file_->zero({fresh, layout_.cluster()}, Space::Keep);
-  }
-  if (!filled) {
+  if (auto filled = fill_table(fresh, old, grant); !filled) {
     free_space_.give_back(grant);
     return Failure(std::move(filled.error()));
   }
@@ -66,6 +64,13 @@ Result<HostOffset> Qcow2Image::make_table(std::uint64_t l1_index) {
   flusher_.note_change();
   if (old) free_space_.release_later({cluster_number(old->at), 1});
   return fresh;
+}
+
+Result<void> Qcow2Image::fill_table(HostOffset fresh, std::optional<TablePlace> old, const FreeSpace::Grant& grant) {
+  CHECK(free_space_.table_space().reserve_new({fresh, layout_.cluster()}));
+  if (old) return copy_table(old->at, fresh);
+  if (grant.reads_zero) return {};
+  return file_->zero({fresh, layout_.cluster()}, Space::Keep);
 }
 
 Result<void> Qcow2Image::copy_table(HostOffset from, HostOffset to) {

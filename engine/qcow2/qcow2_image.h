@@ -95,6 +95,7 @@ class Qcow2Image final : public Image {
   struct Run;
   Result<HostOffset> own_table(std::uint64_t l1_index);
   Result<HostOffset> make_table(std::uint64_t l1_index) REQUIRES(tables_mutex_);
+  Result<void> fill_table(HostOffset fresh, std::optional<TablePlace> old, const FreeSpace::Grant& grant);
   Result<void> copy_table(HostOffset from, HostOffset to);
   Result<Placement> place_reserved(GuestRange want, EntryPlace place, const Meaning& meaning);
   Result<Placement> place_fresh(GuestRange want, EntryPlace place);

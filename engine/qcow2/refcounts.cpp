@@ -21,8 +21,9 @@ struct Refcounts::Part {
   std::uint64_t count = 0;
 };
 
-Refcounts::Refcounts(HostFile& file, const Header& header, ByteCount cache_budget)
+Refcounts::Refcounts(HostFile& file, TableSpace& table_space, const Header& header, ByteCount cache_budget)
     : file_(file),
+      table_space_(table_space),
       layout_(header),
       cache_(file, std::min(kPage, header.cluster()), cache_budget),
       table_at_(header.refcount_table),
@@ -104,6 +105,7 @@ Result<void> Refcounts::raise(ClusterRun run) {
   TRY(std::vector<Part> parts, parts_of(run));
   for (const Part& part : parts) {
     assert(part.page.valid());
+    CHECK(table_space_.reserve({block_at(part.first / counters_per_block()), layout_.cluster()}));
     for (std::uint64_t n = 0; n < part.count; ++n) {
       if (read_counter(part.page.bytes(), part.index + n, layout_.refcount_order()) == layout_.largest_refcount()) {
         return fail(ErrorKind::Limit, "the refcount of host cluster {} would exceed its width", part.first + n);
@@ -146,6 +148,8 @@ Result<std::vector<ClusterRun>> Refcounts::lower(ClusterRun run) {
 }
 
 bool Refcounts::has_block(std::uint64_t block) const { return block < table_.size() && table_.load(block) != 0; }
+
+HostRange Refcounts::entry_of(std::uint64_t block) const { return {table_at_ + ByteCount(8) * block, ByteCount(8)}; }
 
 void Refcounts::add_block(std::uint64_t block, std::uint64_t cluster) {
   table_.store(block, (HostOffset(0) + layout_.cluster() * cluster).value());

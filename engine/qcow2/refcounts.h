@@ -14,6 +14,7 @@
 #include "cache/table_cache.h"
 #include "qcow2/header.h"
 #include "qcow2/layout.h"
+#include "qcow2/table_space.h"
 
 namespace flatimg::qcow2 {
 
@@ -26,7 +27,7 @@ struct ClusterRun {
 
 class Refcounts {
  public:
-  Refcounts(HostFile& file, const Header& header, ByteCount cache_budget);
+  Refcounts(HostFile& file, TableSpace& table_space, const Header& header, ByteCount cache_budget);
 
   /// Reads the table and checks that its entries are aligned, lie within `file_clusters` and differ.
   Result<void> open(std::uint64_t file_clusters);
@@ -39,7 +40,8 @@ class Refcounts {
   /// How many clusters from run.first have a counter above 0. Stops at the end of a cache page.
   Result<std::uint64_t> used_prefix(ClusterRun run);
 
-  /// Adds one to every counter. Blocks for all of the run exist. All or nothing.
+  /// Adds one to every counter. Blocks for all of the run exist. All or nothing; NoSpace when the host has no room for
+  /// the blocks.
   Result<void> raise(ClusterRun run);
   /// Takes one from every counter, or fails and changes none; returns the runs that became free. A counter that is 0
   /// already is a contradiction in the image: it is logged and left.
@@ -48,6 +50,8 @@ class Refcounts {
   // --- blocks and the table ---
   [[nodiscard]] std::uint64_t counters_per_block() const { return layout_.counters_per_block(); }
   [[nodiscard]] bool has_block(std::uint64_t block) const;
+  /// The table's part where the entry of a block is.
+  [[nodiscard]] HostRange entry_of(std::uint64_t block) const;
   void add_block(std::uint64_t block, std::uint64_t cluster);
   void remove_block(std::uint64_t block);
   /// Entries that the table has room for.
@@ -74,6 +78,7 @@ class Refcounts {
   [[nodiscard]] HostOffset block_at(std::uint64_t block) const;
 
   HostFile& file_;
+  TableSpace& table_space_;
   Layout layout_;
   TableCache cache_;
   ResidentTable table_;

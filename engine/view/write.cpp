@@ -53,6 +53,9 @@ Result<void> Disk::write(GuestOffset at, std::span<const std::byte> data) {
   if (done == range.end()) return {};
   const GuestRange left = GuestRange::between(done, range.end());
   const RangeLock::Held held(lock_, left, RangeLock::Mode::Change);
+  auto written = write_changing(left, part_of(data, range, left));
+  if (written || written.error().kind != ErrorKind::NoSpace) return written;
+  CHECK(top_->flush());  // gives back what was freed a moment ago
   return write_changing(left, part_of(data, range, left));
 }
 

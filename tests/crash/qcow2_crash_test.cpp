@@ -230,7 +230,8 @@ class Qcow2Crash : public ::testing::TestWithParam<Setting> {
     ASSERT_TRUE(census) << census.error().text;
     EXPECT_EQ(census->findings.corruptions(), 0u);
     for (const auto& sentence : census->findings.sentences()) ADD_FAILURE() << sentence;
-    qcow2::Refcounts refcounts(file, *header, 1_MiB);
+    qcow2::TableSpace table_space(file);
+    qcow2::Refcounts refcounts(file, table_space, *header, 1_MiB);
     ASSERT_TRUE(refcounts.open(census->clusters()));
     for (std::uint64_t cluster = 0; cluster < census->clusters(); ++cluster) {
       const auto counted = refcounts.count_of(cluster);

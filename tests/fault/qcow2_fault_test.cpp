@@ -274,7 +274,8 @@ class Qcow2Fault : public ::testing::TestWithParam<Setting> {
     auto census = qcow2::Census::take(file, *header);
     ASSERT_TRUE(census) << census.error().text;
     for (const auto& sentence : census->findings.sentences()) ADD_FAILURE() << sentence;
-    qcow2::Refcounts refcounts(file, *header, 1_MiB);
+    qcow2::TableSpace table_space(file);
+    qcow2::Refcounts refcounts(file, table_space, *header, 1_MiB);
     ASSERT_TRUE(refcounts.open(census->clusters()));
     for (std::uint64_t cluster = 0; cluster < census->clusters(); ++cluster) {
       const auto counted = refcounts.count_of(cluster);

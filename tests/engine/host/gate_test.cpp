@@ -52,7 +52,8 @@ class GateTest : public ::testing::Test {
   std::string over_ = directory_ / "top/over.qcow2";
 };
 
-constexpr const char* kOutside = "is outside the permitted directories: allow it with -o allow-path=DIR";
+constexpr const char* kOutside =
+    "is outside the permitted directories: allow it with -o allow-path=DIR, or --allow-path DIR";
 
 TEST_F(GateTest, OpensNamesBeneathTheDirectoryOfTheImage) {
   EXPECT_EQ(read("base.raw"), "base");

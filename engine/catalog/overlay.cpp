@@ -1,0 +1,42 @@
+#include "catalog/overlay.h"
+
+#include "base/checked.h"
+#include "base/text.h"
+#include "host/gate.h"
+#include "host/new_file.h"
+#include "qcow2/create.h"
+
+namespace flatimg::catalog {
+
+Result<bool> overlay_exists(const std::string& path) {
+  auto file = open_host_file(path, Access::ReadOnly);
+  if (!file && file.error().kind == ErrorKind::NotFound) return false;
+  if (!file) return Failure(std::move(file.error()));
+  TRY(const ByteCount size, (*file)->size());
+  return !size.is_zero();
+}
+
+Result<void> make_overlay_if_absent(const OpenRequest& request) {
+  const std::string& path = *request.overlay;
+  TRY(const bool there, overlay_exists(path));
+  if (there) return {};
+  OpenRequest below = request;
+  below.overlay.reset();
+  below.access = Access::ReadOnly;
+  TRY(const Opened opened, open_image(below));
+  qcow2::CreateOptions options;
+  options.size = align_up(opened.chain.front()->size(), 512_B);
+  TRY(options.backing_name, Gate::name_for(request.path, path));
+  options.backing_format = opened.format;
+  auto made = [&]() -> Result<void> {
+    CHECK(qcow2::check_options(options));
+    TRY(NewFile file, NewFile::at(path, NewFile::Existing::MustBeEmpty, NewFile::kPrivate));
+    CHECK(qcow2::create(file.file(), nullptr, options));
+    file.keep();
+    return {};
+  }();
+  if (!made) return Failure(std::move(made.error()).within("overlay " + shown(path)));
+  return {};
+}
+
+}  // namespace flatimg::catalog

@@ -1,0 +1,15 @@
+// An image that is never written: all changes go to a qcow2 of the user, which has the image as its backing file.
+#pragma once
+
+#include "catalog/open.h"
+
+namespace flatimg::catalog {
+
+/// False for an empty file, too: an overlay can be made there.
+Result<bool> overlay_exists(const std::string& path);
+
+/// Makes request.overlay over request.path where there is none yet (or an empty file). The overlay can be read by its
+/// owner only. Nothing is left behind on failure.
+Result<void> make_overlay_if_absent(const OpenRequest& request);
+
+}  // namespace flatimg::catalog
