@@ -81,8 +81,8 @@ TEST_F(QemuInfo, AgreesOnSnapshotsAndBitmaps) {
 }
 
 TEST_F(QemuInfo, AgreesOnEncryptedImages) {
-  must({"qemu-img", "create", "-q", "--object", "secret,id=s,data=abc", "-f", "qcow2", "-o",
-        "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", "luks", "1M"});
+  must_make_luks({"qemu-img", "create", "-q", "--object", "secret,id=s,data=abc", "-f", "qcow2", "-o",
+                  "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", "luks", "1M"});
   expect_same_info("luks");
   EXPECT_EQ(flatimg({"check", "luks"}).exit_code, 0);  // theirs asks for the key first
 }
