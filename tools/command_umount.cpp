@@ -10,6 +10,8 @@ namespace flatimg::tools {
 
 namespace {
 
+constexpr int kUnmountFailedBit = 32;  // umount(8) has the exit status of mount(8), a sum of bits
+
 int run_umount(const std::string& mountpoint, flat::Unmount how) {
   const auto mount = flat::find_mount(mountpoint);
   if (!mount) return complain(mount.error());
@@ -47,7 +49,7 @@ int run_umount_helper(int argc, char** argv) {
     if (letter == '?') return complain("usage: umount.flatimg MOUNTPOINT [-flnrv]");
   }
   if (argc - optind != 1) return complain("usage: umount.flatimg MOUNTPOINT [-flnrv]");
-  return run_umount(argv[optind], how);
+  return run_umount(argv[optind], how) == 0 ? 0 : kUnmountFailedBit;
 }
 
 }  // namespace flatimg::tools
