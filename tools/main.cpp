@@ -34,6 +34,7 @@ void describe(Program& program) {
   add_map_command(program);
   add_check_command(program);
   add_create_command(program);
+  add_resize_command(program);
   for (CLI::App* command : program.app.get_subcommands({})) {
     command->set_version_flag("-V,--version", "flatimg " FLATIMG_VERSION, "Print the version and exit");
   }

@@ -40,6 +40,13 @@ void ResidentTable::move_to(HostOffset at, std::size_t words) {
   for (std::size_t sector = 0; sector * kWordsInSector < words; ++sector) dirty_sectors_.insert(sector);
 }
 
+void ResidentTable::replace(HostOffset at, const std::vector<std::uint64_t>& words) {
+  std::vector<std::atomic<std::uint64_t>> fresh(words.size());
+  for (std::size_t n = 0; n < words.size(); ++n) fresh[n].store(words[n], std::memory_order_relaxed);
+  words_.swap(fresh);
+  at_ = at;
+}
+
 void ResidentTable::store(std::size_t word, std::uint64_t value) {
   words_[word].store(value, std::memory_order_release);
   const MutexLock lock(mutex_);

@@ -23,6 +23,9 @@ class ResidentTable {
   Result<void> read(HostFile& file, HostOffset at, std::size_t words);
   /// Moves to another place with other room; everything counts as changed. New words are 0.
   void move_to(HostOffset at, std::size_t words);
+  /// Is another table from now on, which is on disk already: nothing counts as changed. Nobody else may use the table
+  /// meanwhile, and no change of the old one may be waiting.
+  void replace(HostOffset at, const std::vector<std::uint64_t>& words);
 
   [[nodiscard]] HostOffset at() const { return at_; }
   [[nodiscard]] std::size_t size() const { return words_.size(); }

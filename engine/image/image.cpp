@@ -20,6 +20,8 @@ Result<GuestRange> Image::zero(GuestRange /*whole*/, Space /*space*/) {
   return fail(ErrorKind::Denied, "this {} image cannot be written", traits().format);
 }
 
+Result<void> Image::make_room(ByteCount /*size*/) { return {}; }
+
 Result<void> Image::resize(ByteCount /*size*/) {
   return fail(ErrorKind::Unsupported, "{} images cannot be resized", traits().format);
 }

@@ -4,7 +4,7 @@
 //   map, decode            with the range held in Use or Change
 //   place, link            with the range held in Change; the bytes are written between the two by the caller
 //   zero, discard          with the range held in Change
-//   resize                 with the whole disk held in Change
+//   make_room, resize      with the whole disk held in Change
 //   flush                  without any lock
 // An answer of map() is true until the range is released.
 #pragma once
@@ -122,6 +122,11 @@ class Image {
   /// cannot record zeroes there, and then the caller writes them.
   virtual Result<GuestRange> zero(GuestRange whole, Space space);
 
+  /// Before resize() to a larger size: afterwards map, place, link and zero work up to there, although size() has not
+  /// changed. What is mapped there must read as zeroes before resize().
+  virtual Result<void> make_room(ByteCount size);
+  /// On an error the size is the old one; when the disk becomes smaller, what lies beyond is given back. Both may round
+  /// up to the next 512 bytes.
   virtual Result<void> resize(ByteCount size);
 
   /// Everything acknowledged is on stable storage on return. Concurrent callers share the work.

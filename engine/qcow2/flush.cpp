@@ -21,6 +21,7 @@
 namespace flatimg::qcow2 {
 
 Result<void> Qcow2Image::write_back() {
+  CHECK(settle_header());
   FreeSpace::Pending unlinked = free_space_.begin_release();
   WriteOrder order;
   if (l1_.collect(order, Step::Mention)) order.fence();

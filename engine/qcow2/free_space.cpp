@@ -47,6 +47,34 @@ Result<FreeSpace::Grant> FreeSpace::take(std::uint64_t wanted) {
   return grant;
 }
 
+Result<FreeSpace::Grant> FreeSpace::take_run(std::uint64_t count) {
+  const MutexLock lock(mutex_);
+  if (const auto grant = cut_reserved(count)) return *grant;
+  TRY(const auto grant, reserve_free(count));
+  if (grant) return *grant;
+  return append(count);
+}
+
+std::optional<FreeSpace::Grant> FreeSpace::cut_reserved(std::uint64_t count) {
+  const auto found = std::ranges::find_if(reserved_, [&](const Grant& grant) { return grant.run.count >= count; });
+  if (found == reserved_.end()) return std::nullopt;
+  const Grant grant{{found->run.first, count}, found->reads_zero};
+  found->run = {found->run.first + count, found->run.count - count};
+  if (found->run.count == 0) reserved_.erase(found);
+  return grant;
+}
+
+Result<std::optional<FreeSpace::Grant>> FreeSpace::reserve_free(std::uint64_t count) {
+  const auto found = std::ranges::find_if(free_, [&](const ClusterRun& run) { return run.count >= count; });
+  if (found == free_.end()) return std::nullopt;
+  const ClusterRun run{found->first, count};
+  CHECK(reserve(run));
+  *found = {run.end(), found->count - count};
+  if (found->count == 0) free_.erase(found);
+  reserved_.pop_back();  // what reserve() has put there
+  return std::optional(Grant{run, false});
+}
+
 void FreeSpace::give_back(const Grant& grant) {
   const MutexLock lock(mutex_);
   reserved_.push_front({grant.run, false});  // it may have been written to
@@ -119,7 +147,9 @@ Result<void> FreeSpace::refill_from_end(std::uint64_t wanted) {
     if (appended || appended.error().kind != ErrorKind::NoSpace || less >= goal) continue;
     appended = append(less);
   }
-  return appended;
+  if (!appended) return Failure(std::move(appended.error()));
+  reserved_.push_back(*appended);
+  return {};
 }
 
 // --- growing --------------------------------------------------------------------------------------------------------
@@ -183,7 +213,7 @@ Result<void> FreeSpace::reserve_tables(const Plan& plan) {
   return {};
 }
 
-Result<void> FreeSpace::append(std::uint64_t wanted) {
+Result<FreeSpace::Grant> FreeSpace::append(std::uint64_t wanted) {
   CHECK(skip_counted_end());
   const Plan plan = plan_append(wanted);
   if (cluster_ * plan.table_clusters > limits::kQcow2RefcountTable) {
@@ -203,7 +233,7 @@ Result<void> FreeSpace::append(std::uint64_t wanted) {
     // Nothing of this has been written, because collect() takes our mutex.
     for (const std::uint64_t block : plan.blocks) refcounts_.remove_block(block);
     if (plan.table_clusters > 0) refcounts_.undo_move_table(old_table);
-    return raised;
+    return Failure(std::move(raised.error()));
   }
   for (std::uint64_t cluster = first; cluster < first + plan.overhead(); ++cluster) tables_.insert(cluster);
   if (plan.table_clusters > 0) {
@@ -211,8 +241,7 @@ Result<void> FreeSpace::append(std::uint64_t wanted) {
     pending_clusters_ += old_table.count;
   }
   end_ = all.end();
-  reserved_.push_back({{first + plan.overhead(), wanted}, !file_.is_block_device()});
-  return {};
+  return Grant{{first + plan.overhead(), wanted}, !file_.is_block_device()};
 }
 
 // --- releasing ------------------------------------------------------------------------------------------------------
@@ -309,7 +338,8 @@ Result<void> FreeSpace::return_reserved() {
 
 Result<void> FreeSpace::trim_file() {
   const MutexLock lock(mutex_);
-  if (!end_known_ || file_.is_block_device()) return {};
+  if (file_.is_block_device()) return {};
+  CHECK(skip_counted_end());
   std::sort(free_.begin(), free_.end(), [](ClusterRun a, ClusterRun b) { return a.first < b.first; });
   while (!free_.empty() && free_.back().end() == end_) {
     end_ = free_.back().first;

@@ -20,6 +20,7 @@
 
 #include <atomic>
 #include <deque>
+#include <optional>
 #include <unordered_set>
 
 #include "qcow2/refcounts.h"
@@ -40,6 +41,8 @@ class FreeSpace {
   };
   /// At least one and at most `wanted` clusters.
   Result<Grant> take(std::uint64_t wanted);
+  /// Exactly `count` clusters, one behind the other, for a table.
+  Result<Grant> take_run(std::uint64_t count);
   /// Takes back what was granted and is not mentioned by any table.
   void give_back(const Grant& grant);
 
@@ -94,7 +97,9 @@ class FreeSpace {
   Result<bool> refill_from_free(std::uint64_t wanted) REQUIRES(mutex_);
   Result<bool> refill_from_file(std::uint64_t wanted) REQUIRES(mutex_);
   Result<void> refill_from_end(std::uint64_t wanted) REQUIRES(mutex_);
-  Result<void> append(std::uint64_t wanted) REQUIRES(mutex_);
+  Result<Grant> append(std::uint64_t wanted) REQUIRES(mutex_);
+  std::optional<Grant> cut_reserved(std::uint64_t count) REQUIRES(mutex_);
+  Result<std::optional<Grant>> reserve_free(std::uint64_t count) REQUIRES(mutex_);
   Result<void> skip_counted_end() REQUIRES(mutex_);
   Plan plan_append(std::uint64_t wanted) REQUIRES(mutex_);
   Result<void> reserve_tables(const Plan& plan) REQUIRES(mutex_);

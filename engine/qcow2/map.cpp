@@ -126,8 +126,7 @@ Result<Extent> Qcow2Image::data_extent(Extent extent, Meaning meaning, Look look
 }
 
 GuestRange Qcow2Image::cluster_at(GuestOffset at) const {
-  const GuestOffset begin = align_down(at, layout_.cluster());
-  return {begin, std::min(layout_.cluster(), header_.size - (begin - GuestOffset(0)))};
+  return {align_down(at, layout_.cluster()), layout_.cluster()};
 }
 
 }  // namespace flatimg::qcow2

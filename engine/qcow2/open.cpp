@@ -44,6 +44,7 @@ Qcow2Image::Qcow2Image(std::unique_ptr<HostFile> file, Header header, std::uniqu
       data_file_(std::move(data_file)),
       below_(below),
       header_(std::move(header)),
+      size_(header_.size.value()),
       layout_(header_),
       options_(options),
       l2_(*file_, std::min(kPage, header_.cluster()), l2_share(options.cache_size)),
@@ -141,7 +142,7 @@ Result<void> Qcow2Image::check_data_lies_in_file() {
     --tables_left;
     for (std::uint64_t entry = 0; entry < layout_.entries_per_table();) {
       const GuestOffset at = GuestOffset(0) + layout_.span() * index + layout_.cluster() * entry;
-      if (at.value() >= header_.size.value()) break;
+      if (at.value() >= size().value()) break;
       TRY(const EntryPlace place, entry_in(*table, at));
       for (std::size_t nth = 0; nth < place.entries_left; ++nth) {
         const Entry found = load_entry(place, nth);
@@ -165,6 +166,7 @@ Result<void> Qcow2Image::check_data_lies_in_file() {
 // --- the first write ------------------------------------------------------------------------------------------------
 
 Result<void> Qcow2Image::begin_writing() {
+  CHECK(settle_header());
   if (writing_begun_.load(std::memory_order_acquire)) return {};
   const MutexLock lock(tables_mutex_);
   if (writing_begun_.load(std::memory_order_relaxed)) return {};

@@ -5,6 +5,8 @@
 //   place.cpp    space for new data, and linking it
 //   zero.cpp     zero and discard
 //   flush.cpp    what is written when (O1..O4), closing
+//   resize.cpp   another size of the disk
+//   switch.cpp   the header from one set of tables to another
 //   encoded.cpp  compressed clusters
 //
 // Locks, beside the map lock that callers hold: tables_mutex_ (ImageState) to create or copy an L2 table; FreeSpace's
@@ -19,6 +21,7 @@
 #include "codec/decoded_cache.h"
 #include "image/image.h"
 #include "qcow2/free_space.h"
+#include "qcow2/header_core.h"
 
 namespace flatimg::qcow2 {
 
@@ -40,12 +43,14 @@ class Qcow2Image final : public Image {
                                                   OpenOptions options);
 
   [[nodiscard]] const Traits& traits() const override { return traits_; }
-  [[nodiscard]] ByteCount size() const override { return header_.size; }
+  [[nodiscard]] ByteCount size() const override { return ByteCount(size_.load(std::memory_order_acquire)); }
   Result<Extent> map(GuestRange want, Look look) override;
   Result<std::shared_ptr<const AlignedBytes>> decode(const Encoded& encoded) override;
   Result<Placement> place(GuestRange want) override;
   Result<void> link(Placement placement) override;
   Result<GuestRange> zero(GuestRange whole, Space space) override;
+  Result<void> make_room(ByteCount size) override;
+  Result<void> resize(ByteCount size) override;
   Result<void> flush() override;
   Result<void> close() override;
   [[nodiscard]] Image* below() const override { return below_; }
@@ -90,6 +95,7 @@ class Qcow2Image final : public Image {
   [[nodiscard]] HostOffset host_of(const Meaning& meaning, GuestOffset at) const;
   [[nodiscard]] HostFile& data_holder() const { return data_file_ ? *data_file_ : *file_; }
   [[nodiscard]] std::uint64_t cluster_number(HostOffset at) const { return at / layout_.cluster(); }
+  [[nodiscard]] HostOffset host_at(std::uint64_t cluster) const { return HostOffset(0) + layout_.cluster() * cluster; }
 
   // --- place.cpp ---
   struct Run;
@@ -112,6 +118,24 @@ class Qcow2Image final : public Image {
   [[nodiscard]] std::optional<Entry> zeroed_entry(Entry old, GuestRange part, Space space) const;
   [[nodiscard]] GuestRange cluster_at(GuestOffset at) const;
 
+  // --- resize.cpp ---
+  Result<void> check_new_size(ByteCount size) const;
+  Result<void> move_l1(const std::vector<std::uint64_t>& words);
+  Result<void> switch_l1(ClusterRun place, const std::vector<std::uint64_t>& words);
+  [[nodiscard]] std::uint64_t clusters_for_words(std::uint64_t words) const;
+  Result<void> write_words(ClusterRun place, const std::vector<std::uint64_t>& words);
+  Result<void> resize_data_file(ByteCount size);
+  void release_beyond_end();
+  Result<void> clear_last_table();
+  [[nodiscard]] bool holds_entries(const EntryPlace& place) const;
+  void clear_entries(EntryPlace& place);
+  Result<void> drop_table(std::uint64_t l1_index);
+  void release_if_sound(Entry entry);
+
+  // --- switch.cpp ---
+  Result<void> switch_header(const HeaderCore& from, const HeaderCore& to) EXCLUDES(tables_mutex_);
+  Result<void> settle_header() EXCLUDES(tables_mutex_);
+
   // --- flush.cpp ---
   Result<void> write_back();
   Result<void> throttle();
@@ -120,7 +144,8 @@ class Qcow2Image final : public Image {
   std::unique_ptr<HostFile> file_;
   std::unique_ptr<HostFile> data_file_;
   Image* below_;
-  Header header_;
+  Header header_;  // table places and the size change with the whole disk held in Change
+  std::atomic<std::uint64_t> size_;
   Layout layout_;
   Traits traits_;
   OpenOptions options_;
@@ -132,6 +157,8 @@ class Qcow2Image final : public Image {
 
   Mutex tables_mutex_{Rank::ImageState};
   std::atomic<bool> writing_begun_{false};
+  std::atomic<bool> header_unsettled_{false};
+  HeaderCore former_header_ GUARDED_BY(tables_mutex_);
   std::atomic<std::uint64_t> host_writes_{0};
   std::atomic<std::uint64_t> barriers_{0};
   Flusher flusher_;  // last: its thread uses what is above

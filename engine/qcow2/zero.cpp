@@ -38,7 +38,9 @@ Result<GuestRange> Qcow2Image::zero(GuestRange whole, Space space) {
 
 // What the entry becomes when `part` of its cluster is zeroed; nullopt when the entry cannot say it.
 std::optional<Entry> Qcow2Image::zeroed_entry(Entry old, GuestRange part, Space space) const {
-  const bool whole = part == cluster_at(part.begin) || part.length == layout_.cluster();
+  // What lies behind the end of the disk does not count.
+  const GuestRange cluster = cluster_at(part.begin);
+  const bool whole = part.begin == cluster.begin && part.end() >= std::min(cluster.end(), GuestOffset(0) + size());
   const bool has_host =
       !Layout::is_compressed(old) && ((old.word & kOffsetMask) != 0 || (data_file_ && (old.word & kCopied) != 0));
   const bool own = has_host && (old.word & kCopied) != 0;

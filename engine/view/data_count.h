@@ -23,6 +23,11 @@ class DataCount {
     bytes_ += static_cast<std::int64_t>(data.value());
     counted_to_ = end.value();
   }
+  /// The disk ends at `end` now, below which it was counted; behind it were `data` bytes. The caller holds all of it.
+  void retreat(GuestOffset end, ByteCount data) {
+    counted_to_ = end.value();
+    bytes_ -= static_cast<std::int64_t>(data.value());
+  }
   /// The part of `range` that has been counted already and whose changes must therefore be added.
   [[nodiscard]] GuestRange counted_part(GuestRange range) const {
     return intersection(range, GuestRange::between(GuestOffset(0), counted_to()));

@@ -29,7 +29,8 @@ Result<void> Disk::check_range(GuestRange range) const {
 
 // --- finding --------------------------------------------------------------------------------------------------------
 
-// Follows Below down the chain, in a loop. Beyond the end of a shorter image everything reads as zeroes.
+// Follows Below down the chain, in a loop. Beyond the end of a shorter image below everything reads as zeroes; of the
+// top one only what was checked is asked for, or what a growing disk has made room for.
 Result<Disk::Resolved> Disk::resolve_held(GuestRange want, Look look) {
   Resolved found;
   found.image = top_;
@@ -37,11 +38,12 @@ Result<Disk::Resolved> Disk::resolve_held(GuestRange want, Look look) {
   GuestRange where = want;
   for (;;) {
     const ByteCount size = found.image->size();
-    if (at.value() >= size.value()) {
+    if (found.depth > 0 && at.value() >= size.value()) {
       found.extent = {where, Zeroes{}};
       return found;
     }
-    const GuestRange asked = GuestRange{at, where.length}.first(GuestOffset(size.value()) - at);
+    const GuestRange all = GuestRange{at, where.length};
+    const GuestRange asked = found.depth > 0 ? all.first(GuestOffset(size.value()) - at) : all;
     TRY(found.extent, found.image->map(asked, found.depth == 0 || look != Look::Overwrite ? look : Look::Data));
     where = {want.begin, found.extent.where.length};
     const auto* below = std::get_if<Below>(&found.extent.source);
@@ -59,6 +61,7 @@ Result<Disk::Resolved> Disk::resolve_held(GuestRange want, Look look) {
 Result<Disk::Resolved> Disk::resolve(GuestRange want, Look look) {
   CHECK(check_range(want));
   const RangeLock::Held held(lock_, want, RangeLock::Mode::Use);
+  CHECK(check_range(want));  // it may be smaller by now
   return resolve_held(want, look);
 }
 
@@ -92,19 +95,13 @@ Result<void> Disk::read(GuestOffset at, std::span<std::byte> out) {
   if (range.empty()) return {};
   if (top_->traits().fixed_map) return read_held(range, out);
   const RangeLock::Held held(lock_, range, RangeLock::Mode::Use);
+  CHECK(check_range(range));  // the disk may be smaller by now
   return read_held(range, out);
 }
 
 // --- the rest -------------------------------------------------------------------------------------------------------
 
 Result<void> Disk::flush() { return top_->flush(); }
-
-Result<void> Disk::resize(ByteCount size) {
-  const GuestRange everything = whole_disk();
-  if (everything.empty()) return top_->resize(size);
-  const RangeLock::Held held(lock_, everything, RangeLock::Mode::Change);
-  return top_->resize(size);
-}
 
 Result<void> Disk::close() {
   closing_ = true;

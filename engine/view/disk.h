@@ -52,6 +52,7 @@ class Disk {
   Result<void> allocate(GuestRange range);
   /// fsync: everything acknowledged before the call is on stable storage.
   Result<void> flush();
+  /// Rounds up to 512 bytes where the format cannot say it more exactly. Behind the old end everything is zero.
   Result<void> resize(ByteCount size);
   /// The last call: flushes and gives reserved space back. Failing means that bytes may be lost.
   Result<void> close();
@@ -94,14 +95,20 @@ class Disk {
   Result<void> link_counted(Placement placement);
 
   // zero.cpp
-  Result<void> zero_held(GuestRange range, Space space);
+  Result<void> zero_held(GuestRange range, Space space, GuestOffset disk_end);
   Result<void> zero_whole_units(GuestRange whole, Space space);
   Result<void> write_zeroes(GuestRange range);
   Result<void> allocate_held(GuestRange range);
 
+  // resize.cpp. Everything is held as Change.
+  Result<void> grow_held(ByteCount size);
+  Result<void> clear_fresh(GuestRange fresh);
+  Result<void> shrink_held(ByteCount size);
+
   // holes.cpp
   Result<ByteCount> data_bytes_in(GuestRange range);
   Result<void> count_chunk();
+  void start_counting() REQUIRES(counting_mutex_);
   void count_until(std::optional<std::chrono::steady_clock::time_point> deadline);
   Result<std::optional<GuestOffset>> find(GuestOffset from, bool (*wanted)(const Extent&));
 
@@ -112,6 +119,7 @@ class Disk {
   DataCount data_count_;
   Mutex counting_mutex_{Rank::Session};
   std::thread counting_thread_;
+  std::atomic<bool> counting_{false};  // the thread has not finished
   std::atomic<bool> closing_{false};
 };
 

@@ -21,7 +21,7 @@ Result<std::optional<GuestOffset>> Disk::find(GuestOffset from, bool (*wanted)(c
   while (!left.empty()) {
     const GuestRange chunk = left.first(top_->traits().unit * kUnitsHeldAtOnce);
     const RangeLock::Held held(lock_, chunk, RangeLock::Mode::Use);
-    for (GuestRange part = chunk; !part.empty();) {
+    for (GuestRange part = intersection(chunk, whole_disk()); !part.empty();) {
       TRY(const Resolved piece, resolve_held(part, Look::Holes));
       if (wanted(piece.extent)) return piece.extent.where.begin;
       part = part.without_first(piece.extent.where.length);
@@ -56,9 +56,10 @@ Result<ByteCount> Disk::data_bytes_in(GuestRange range) {
 }
 
 Result<void> Disk::count_chunk() {
-  const GuestRange left = GuestRange::between(data_count_.counted_to(), whole_disk().end());
-  const GuestRange chunk = left.first(top_->traits().unit * kUnitsHeldAtOnce);
-  const RangeLock::Held held(lock_, chunk, RangeLock::Mode::Use);
+  const GuestRange next{data_count_.counted_to(), top_->traits().unit * kUnitsHeldAtOnce};
+  const RangeLock::Held held(lock_, next, RangeLock::Mode::Use);
+  const GuestRange chunk = intersection(next, whole_disk());
+  if (data_count_.counted_to() != chunk.begin) return {};  // the disk was resized meanwhile
   auto data = data_bytes_in(chunk);
   // What cannot be read is there: the read will tell.
   data_count_.advance(chunk.end(), data ? *data : chunk.length);
@@ -72,16 +73,24 @@ void Disk::count_until(std::optional<std::chrono::steady_clock::time_point> dead
   }
 }
 
+// The thread ends when all is counted; a disk that has grown since needs another one.
+void Disk::start_counting() {
+  if (counting_thread_.joinable()) counting_thread_.join();
+  counting_ = true;
+  counting_thread_ = std::thread([this] {
+    count_until(std::nullopt);
+    counting_ = false;
+  });
+}
+
 // Small images are counted at once; the rest of a large one by a thread of its own.
 ByteCount Disk::data_bytes() {
   if (const auto known = top_->known_data_bytes()) return *known;
   if (data_count_.counted_to() < whole_disk().end()) {
     const MutexLock lock(counting_mutex_);
-    if (!counting_thread_.joinable()) {
+    if (!counting_) {
       count_until(std::chrono::steady_clock::now() + kFirstCount);
-      if (data_count_.counted_to() < whole_disk().end() && !closing_) {
-        counting_thread_ = std::thread([this] { count_until(std::nullopt); });
-      }
+      if (data_count_.counted_to() < whole_disk().end() && !closing_) start_counting();
     }
   }
   return data_count_.counted_to() < whole_disk().end() ? size() : data_count_.bytes();

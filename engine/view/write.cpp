@@ -37,6 +37,7 @@ Result<void> Disk::write(GuestOffset at, std::span<const std::byte> data) {
   }
   if (top_->traits().guard_first_sector && at.value() < kFirstSector.value()) {
     const RangeLock::Held held(lock_, range, RangeLock::Mode::Change);
+    CHECK(check_range(range));  // the disk may be smaller by now
     CHECK(guard(range, data));
     return write_changing(range, data);
   }
@@ -48,11 +49,13 @@ Result<void> Disk::write(GuestOffset at, std::span<const std::byte> data) {
   }
   {
     const RangeLock::Held held(lock_, range, RangeLock::Mode::Use);
+    CHECK(check_range(range));
     TRY(done, overwrite_while_in_place(range, data));
   }
   if (done == range.end()) return {};
   const GuestRange left = GuestRange::between(done, range.end());
   const RangeLock::Held held(lock_, left, RangeLock::Mode::Change);
+  CHECK(check_range(left));
   auto written = write_changing(left, part_of(data, range, left));
   if (written || written.error().kind != ErrorKind::NoSpace) return written;
   CHECK(top_->flush());  // gives back what was freed a moment ago

@@ -27,17 +27,18 @@ Result<void> Disk::zero(GuestRange range, Space space) {
   while (!range.empty()) {
     const GuestRange chunk = chunk_of(range);
     const RangeLock::Held held(lock_, chunk, RangeLock::Mode::Change);
-    CHECK(zero_held(chunk, space));
+    CHECK(check_range(chunk));  // the disk may be smaller by now
+    CHECK(zero_held(chunk, space, whole_disk().end()));
     range = range.without_first(chunk.length);
   }
   return {};
 }
 
 // Whole units by the tables, the edges by writing. The last unit counts as whole when the disk ends in it.
-Result<void> Disk::zero_held(GuestRange range, Space space) {
+Result<void> Disk::zero_held(GuestRange range, Space space, GuestOffset disk_end) {
   const ByteCount granule = top_->traits().granule;
   const GuestOffset begin = std::min(align_up(range.begin, granule), range.end());
-  const bool to_the_end = range.end() == whole_disk().end();
+  const bool to_the_end = range.end() == disk_end;
   const GuestOffset end = std::max(begin, to_the_end ? range.end() : align_down(range.end(), granule));
   CHECK(write_zeroes(GuestRange::between(range.begin, begin)));
   CHECK(zero_whole_units(GuestRange::between(begin, end), space));
@@ -91,6 +92,7 @@ Result<void> Disk::allocate(GuestRange range) {
   while (!range.empty()) {
     const GuestRange chunk = chunk_of(range);
     const RangeLock::Held held(lock_, chunk, RangeLock::Mode::Change);
+    CHECK(check_range(chunk));
     CHECK(allocate_held(chunk));
     range = range.without_first(chunk.length);
   }

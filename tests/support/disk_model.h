@@ -23,6 +23,7 @@ class DiskModel {
     std::memcpy(content_.data() + at.value(), data.data(), data.size());
   }
   void zero(GuestRange range) { std::memset(content_.data() + range.begin.value(), 0, range.length.value()); }
+  void resize(ByteCount size) { content_.resize(size.value()); }
   [[nodiscard]] std::span<const std::byte> all() const { return content_; }
 
  private:

@@ -1,0 +1,27 @@
+// Commands that change an image which nobody has open: their options, and opening, changing and closing.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tools/commands.h"
+#include "view/disk.h"
+
+namespace flatimg::tools {
+
+/// -f, --allow-path, --key-file and -q, and the image itself.
+struct ChangeOptions {
+  std::string path;
+  std::string format;
+  std::vector<std::string> allowed_directories;
+  std::string key_file;
+  bool quiet = false;
+};
+void add_change_options(CLI::App& command, ChangeOptions& options);
+
+/// Opens the image for writing, lets `change` work and closes it. The image is final when this returns, also when the
+/// change failed.
+Result<void> change_image(const ChangeOptions& options, const std::function<Result<void>(Disk&)>& change);
+
+}  // namespace flatimg::tools
