@@ -3,16 +3,45 @@
 #include "base/text.h"
 #include "qcow2/check.h"
 #include "qcow2/qcow2_image.h"
+#include "qcow2/repair.h"
 
 namespace flatimg::catalog {
 
+namespace {
+
+constexpr const char* kNothingToCheck = "has nothing that can be checked";
+
+// Messages of a header say already which file is meant.
+Failure about(const InspectRequest& request, Error error) {
+  const std::string name = shown(request.path);
+  return Failure(error.text.starts_with(name) ? std::move(error) : std::move(error).within(name));
+}
+
+}  // namespace
+
 Result<CheckedImage> check_image(const InspectRequest& request) {
   TRY(const Inspected image, inspect(request));
-  if (image.format != "qcow2") return cannot(image, "has nothing that can be checked");
-  TRY(const qcow2::Header header, qcow2::read_header(*image.file));
+  if (image.format != "qcow2") return cannot(image, kNothingToCheck);
+  TRY(const qcow2::Header header, qcow2::read_header(*image.file, qcow2::HeaderUse::Check));
   auto report = qcow2::check(*image.file, header);
-  if (!report) return Failure(std::move(report.error()).within(shown(request.path)));
+  if (!report) return about(request, std::move(report.error()));
   return CheckedImage{image.format, *std::move(report)};
+}
+
+Result<RepairedImage> repair_image(const InspectRequest& request, RepairScope scope) {
+  if (request.locks == Locks::Ignore) {
+    return fail(ErrorKind::BadUsage,
+                "{}: an image that somebody else may be using cannot be repaired: repair it "
+                "without --force-share",
+                shown(request.path));
+  }
+  InspectRequest for_writing = request;
+  for_writing.access = Access::ReadWrite;
+  TRY(const Inspected image, inspect(for_writing));
+  if (image.format != "qcow2") return cannot(image, kNothingToCheck);
+  auto report = qcow2::repair(*image.file, scope);
+  if (!report) return about(request, std::move(report.error()));
+  return RepairedImage{image.format, *std::move(report)};
 }
 
 }  // namespace flatimg::catalog

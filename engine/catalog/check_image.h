@@ -1,4 +1,4 @@
-// The verdict on an image, whatever its format.
+// The verdict on an image, whatever its format, and its repair.
 #pragma once
 
 #include "catalog/inspect.h"
@@ -13,5 +13,13 @@ struct CheckedImage {
 
 /// Looks at one file only and changes nothing. Unsupported for formats that hold nothing to check.
 Result<CheckedImage> check_image(const InspectRequest& request);
+
+struct RepairedImage {
+  std::string format;
+  RepairReport report;
+};
+
+/// Repairs the one file, which nobody else may have open meanwhile (Busy). BadUsage when `request` ignores locks.
+Result<RepairedImage> repair_image(const InspectRequest& request, RepairScope scope);
 
 }  // namespace flatimg::catalog

@@ -7,7 +7,8 @@
 namespace flatimg::catalog {
 
 Result<Inspected> inspect_opened(std::unique_ptr<HostFile> file, const InspectRequest& request) {
-  if (request.locks == Locks::Take) CHECK(lock_image(*file, LockAs::Reader));
+  const LockAs role = request.access == Access::ReadWrite ? LockAs::Writer : LockAs::Reader;
+  if (request.locks == Locks::Take) CHECK(lock_image(*file, role));
   Inspected image{std::move(file), request.path, request.format.value_or("")};
   if (!request.format) {
     TRY(image.format, probe(*image.file));
@@ -17,7 +18,7 @@ Result<Inspected> inspect_opened(std::unique_ptr<HostFile> file, const InspectRe
 }
 
 Result<Inspected> inspect(const InspectRequest& request) {
-  TRY(auto file, open_host_file(request.path, Access::ReadOnly));
+  TRY(auto file, open_host_file(request.path, request.access));
   return inspect_opened(std::move(file), request);
 }
 

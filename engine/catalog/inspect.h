@@ -17,6 +17,7 @@ struct InspectRequest {
   std::optional<std::string> format;             // nullopt: probe
   std::vector<std::string> allowed_directories;  // allow-path=
   Locks locks = Locks::Take;                     // Ignore: look at an image that somebody writes (--force-share)
+  Access access = Access::ReadOnly;              // ReadWrite: nobody else may have the image open
 };
 
 struct Inspected {
@@ -25,7 +26,7 @@ struct Inspected {
   std::string format;
 };
 
-/// Opens the file for reading, takes a reader's lock and finds its format.
+/// Opens the file, takes a lock (a reader's, or a writer's for Access::ReadWrite) and finds its format.
 Result<Inspected> inspect(const InspectRequest& request);
 
 /// The same for a file that is open already. BadUsage for a word that is no format.

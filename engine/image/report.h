@@ -27,6 +27,20 @@ struct CheckReport {
   std::uint64_t untold = 0;            // findings beyond the limit
 };
 
+/// What a repair may change, as qemu-img check -r has it.
+enum class RepairScope {
+  Leaks,  // counters that are too high: space only
+  All,
+};
+
+/// What a repair found, did and left.
+struct RepairReport {
+  CheckReport found;
+  std::uint64_t corruptions_fixed = 0;
+  std::uint64_t leaks_fixed = 0;
+  CheckReport left;  // the verdict of a check behind the repair
+};
+
 // --- what an image says of itself -----------------------------------------------------------------------------------
 
 struct InfoField;

@@ -28,7 +28,7 @@ class Walk {
   Walk(HostFile& file, const Header& header, Census& census, RangeCount& count, TableScan scan)
       : file_(file), header_(header), layout_(header), census_(census), count_(count), scan_(std::move(scan)) {}
 
-  Result<void> everything_but_refcounts();
+  Result<void> everything_but_refcounts(Census::Scope scope);
   Result<void> refcount_structure();
 
  private:
@@ -36,12 +36,15 @@ class Walk {
 
   Result<void> walk_l1(HostOffset at, std::uint32_t entries, std::uint64_t uses, Owner owner);
   void note_l1_entry(std::uint64_t word, std::uint64_t uses, Owner owner);
-  Result<void> walk_snapshots();
-  TableUses usable_l1_tables(const SnapshotTable& table);
+  Result<void> walk_snapshots(Census::Scope scope);
+  void note_snapshot(const Snapshot& snapshot);
+  TableUses usable_l1_tables();
+  [[nodiscard]] bool l1_is_usable(const Snapshot& snapshot);
   Result<void> walk_l2_tables();
   Result<void> walk_bitmaps();
   Result<void> walk_bitmap_table(HostOffset at, std::uint32_t entries, std::uint64_t uses);
   void count_refcount_block(std::uint64_t word, std::uint64_t index);
+  [[nodiscard]] bool refcount_table_is_readable();
 
   // Calls visit(index, word) for each word that is not 0.
   template <class Visit>
@@ -76,8 +79,9 @@ void Walk::note_l1_entry(std::uint64_t word, std::uint64_t uses, Owner owner) {
     census_.findings.corruption(uses, "L1 entry {:#018x} has reserved bits set", word);
   }
   const std::uint64_t l2_table = word & kOffsetMask;
-  count_.add({HostOffset(l2_table), layout_.cluster()}, uses, "L2 table");
+  if (!count_.add({HostOffset(l2_table), layout_.cluster()}, uses, "L2 table")) ++census_.lost_tables;
   if (l2_table % layout_.cluster().value() != 0) {
+    ++census_.lost_tables;
     census_.findings.corruption(uses, "the L2 table at {:#x} does not begin at a cluster", l2_table);
   }
   L2Use& use = l2_uses_[l2_table];
@@ -87,36 +91,63 @@ void Walk::note_l1_entry(std::uint64_t word, std::uint64_t uses, Owner owner) {
 
 Result<void> Walk::walk_l1(HostOffset at, std::uint32_t entries, std::uint64_t uses, Owner owner) {
   const HostRange table{at, ByteCount(entries) * 8};
-  if (!count_.add(table, uses, "L1 table") && at.value() > limits::kQcow2HostOffset) return {};
+  if (!count_.add(table, uses, "L1 table")) {
+    ++census_.lost_tables;
+    if (at.value() > limits::kQcow2HostOffset) return {};
+  }
   return each_word(at, entries, [&](std::uint64_t, std::uint64_t word) { note_l1_entry(word, uses, owner); });
 }
 
-TableUses Walk::usable_l1_tables(const SnapshotTable& table) {
+bool Walk::l1_is_usable(const Snapshot& snapshot) {
+  if (!(snapshot.l1_table % layout_.cluster()).is_zero()) {
+    census_.findings.corruption(1, "the L1 table of snapshot {} at {:#x} does not begin at a cluster",
+                                shown(snapshot.id), snapshot.l1_table.value());
+    return false;
+  }
+  if (ByteCount(snapshot.l1_entries) * 8 > limits::kQcow2L1Table) {
+    census_.findings.corruption(1, "the L1 table of snapshot {} is too large ({} entries)", shown(snapshot.id),
+                                snapshot.l1_entries);
+    return false;
+  }
+  return true;
+}
+
+void Walk::note_snapshot(const Snapshot& snapshot) {
+  const bool complete = header_.version < 3 || snapshot.extra_data_size >= kLeastExtraDataInVersion3;
+  if (complete && snapshot.extra_data.size() == snapshot.extra_data_size) return;
+  ++census_.snapshot_faults;
+  if (complete) {
+    census_.findings.corruption(1, "the snapshot table entry of snapshot {} has {} bytes of extra data, too many",
+                                shown(snapshot.id), snapshot.extra_data_size);
+  } else {
+    census_.findings.corruption(1, "the snapshot table entry of snapshot {} is incomplete", shown(snapshot.id));
+  }
+}
+
+TableUses Walk::usable_l1_tables() {
   TableUses uses;
-  for (const Snapshot& snapshot : table.snapshots) {
-    if (!(snapshot.l1_table % layout_.cluster()).is_zero()) {
-      census_.findings.corruption(1, "the L1 table of snapshot {} at {:#x} does not begin at a cluster",
-                                  shown(snapshot.id), snapshot.l1_table.value());
-    } else if (ByteCount(snapshot.l1_entries) * 8 > limits::kQcow2L1Table) {
-      census_.findings.corruption(1, "the L1 table of snapshot {} is too large ({} entries)", shown(snapshot.id),
-                                  snapshot.l1_entries);
-    } else {
+  for (const Snapshot& snapshot : census_.snapshots.snapshots) {
+    note_snapshot(snapshot);
+    if (l1_is_usable(snapshot)) {
       ++uses[{snapshot.l1_table, snapshot.l1_entries}];
-    }
-    if (header_.version >= 3 && snapshot.extra_data_size < kLeastExtraDataInVersion3) {
-      census_.findings.corruption(1, "the snapshot table entry of snapshot {} is incomplete", shown(snapshot.id));
+    } else {
+      ++census_.lost_tables;
     }
   }
   return uses;
 }
 
-Result<void> Walk::walk_snapshots() {
-  TRY(const SnapshotTable table, read_snapshot_table(file_, header_));
+Result<void> Walk::walk_snapshots(Census::Scope scope) {
+  const SnapshotTable& table = census_.snapshots;
   if (header_.has(incompatible::kDataFile) && !table.snapshots.empty()) {
     census_.findings.corruption(1, "there are {} snapshots in an image with a data file", table.snapshots.size());
   }
-  count_.add({header_.snapshot_table, table.bytes}, 1, "snapshot table");
-  for (const auto& [l1, uses] : usable_l1_tables(table)) {
+  if (table.dropped > 0) {
+    census_.snapshot_faults += table.dropped;
+    census_.findings.corruption(table.dropped, "{} snapshots are more than can be", table.dropped);
+  }
+  if (scope != Census::Scope::OnlyWhatStays) count_.add({header_.snapshot_table, table.bytes}, 1, "snapshot table");
+  for (const auto& [l1, uses] : usable_l1_tables()) {
     CHECK(walk_l1(l1.first, l1.second, uses, Owner::Snapshots));
   }
   return {};
@@ -165,10 +196,10 @@ Result<void> Walk::walk_bitmaps() {
 
 // --- all of it ------------------------------------------------------------------------------------------------------
 
-Result<void> Walk::everything_but_refcounts() {
+Result<void> Walk::everything_but_refcounts(Census::Scope scope) {
   count_.add({HostOffset(), layout_.cluster()}, 1, "header");
   CHECK(walk_l1(header_.l1_table, header_.l1_entries, 1, Owner::Active));
-  CHECK(walk_snapshots());
+  CHECK(walk_snapshots(scope));
   CHECK(walk_l2_tables());
   if (header_.crypto_header) count_.add(*header_.crypto_header, 1, "encryption header");
   return walk_bitmaps();
@@ -178,32 +209,84 @@ void Walk::count_refcount_block(std::uint64_t word, std::uint64_t index) {
   Findings& findings = census_.findings;
   const std::uint64_t at = word & ~kRefcountTableReserved;
   const std::uint64_t cluster = at / layout_.cluster().value();
+  ++census_.refcount_faults;  // taken back when none is found
   if ((word & kRefcountTableReserved) != 0) {
-    findings.corruption(1, "entry {} of the refcount table has reserved bits set", index);
-  } else if (at % layout_.cluster().value() != 0) {
-    findings.corruption(1, "refcount block {} at {:#x} does not begin at a cluster", index, at);
-  } else if (cluster >= census_.clusters()) {
-    findings.corruption(1, "refcount block {} at {:#x} lies beyond the end of the file", index, at);
-  } else {
-    count_.add({HostOffset(at), layout_.cluster()}, 1, "refcount block");
-    if (const std::uint64_t references = census_.expected(cluster); references != 1 && layout_.largest_refcount() > 1) {
-      findings.corruption(1, "refcount block {} at {:#x} lies in a cluster with {} references", index, at, references);
-    }
+    return findings.corruption(1, "entry {} of the refcount table has reserved bits set", index);
+  }
+  if (at % layout_.cluster().value() != 0) {
+    return findings.corruption(1, "refcount block {} at {:#x} does not begin at a cluster", index, at);
+  }
+  if (cluster >= census_.clusters()) {
+    return findings.corruption(1, "refcount block {} at {:#x} lies beyond the end of the file", index, at);
+  }
+  count_.add({HostOffset(at), layout_.cluster()}, 1, "refcount block");
+  const std::uint64_t references = census_.expected(cluster);
+  if (references == 1) {
+    --census_.refcount_faults;
+  } else if (layout_.largest_refcount() > 1) {
+    findings.corruption(1, "refcount block {} at {:#x} lies in a cluster with {} references", index, at, references);
   }
 }
 
+// The table itself: in the file, and on nothing else.
+bool Walk::refcount_table_is_readable() {
+  if (const auto sane = check_refcount_table(header_); !sane) {
+    ++census_.refcount_faults;
+    census_.findings.corruption(1, "{}", sane.error().text);
+    return false;
+  }
+  const HostRange table{header_.refcount_table, layout_.cluster() * header_.refcount_table_clusters};
+  bool alone = count_.add(table, 1, "refcount table");
+  for (std::uint64_t n = 0; alone && n < header_.refcount_table_clusters; ++n) {
+    alone = census_.expected(table.begin / layout_.cluster() + n) == 1;
+  }
+  if (!alone) ++census_.refcount_faults;
+  return true;
+}
+
 Result<void> Walk::refcount_structure() {
+  if (!refcount_table_is_readable()) return {};
   const ByteCount bytes = layout_.cluster() * header_.refcount_table_clusters;
-  count_.add({header_.refcount_table, bytes}, 1, "refcount table");
   return each_word(header_.refcount_table, bytes.value() / 8,
                    [&](std::uint64_t index, std::uint64_t word) { count_refcount_block(word, index); });
 }
 
 }  // namespace
 
-Census::Census(std::uint64_t clusters_of_file) : counts(clusters_of_file + 1), file_clusters(clusters_of_file) {}
+Census::Census(std::uint64_t clusters_of_file)
+    : counts(clusters_of_file + 1), file_clusters(clusters_of_file), named_behind(4096 + clusters_of_file / 32) {}
 
-Result<Census> Census::take(HostFile& file, const Header& header, Scope scope) {
+bool Census::named_behind_file(std::uint64_t cluster) const {
+  if (cluster < file_clusters) return false;
+  return cluster - file_clusters >= named_behind.size() || named_behind[cluster - file_clusters];
+}
+
+// A cluster is used for nothing but tables when the tables that touch it account for all of its references.
+void Census::find_tables_alone(const Header& header) {
+  const std::uint64_t size = header.cluster().value();
+  const HostRange l1{header.l1_table, ByteCount(header.l1_entries) * 8};
+  const auto references_by_tables = [&](std::uint64_t cluster) {
+    const HostRange whole{HostOffset(cluster * size), header.cluster()};
+    std::uint64_t references = l1.overlaps(whole) ? 1 : 0;
+    const HostOffset before(cluster == 0 ? 0 : (cluster - 1) * size);
+    auto table = std::lower_bound(l2_tables.begin(), l2_tables.end(), before,
+                                  [](const L2Use& use, HostOffset at) { return use.at < at; });
+    for (; table != l2_tables.end() && table->at < whole.end(); ++table) {
+      if (whole.overlaps({table->at, header.cluster()})) references += table->all();
+    }
+    return references;
+  };
+  for (L2Use& table : l2_tables) {
+    const std::uint64_t cluster = table.at.value() / size;
+    table.alone = table.at.value() % size == 0 && expected(cluster) == references_by_tables(cluster);
+  }
+  l1_alone = true;
+  for (std::uint64_t cluster = l1.begin.value() / size; l1_alone && cluster * size < l1.end().value(); ++cluster) {
+    l1_alone = expected(cluster) == references_by_tables(cluster);
+  }
+}
+
+Result<Census> Census::take(HostFile& file, const Header& header, Scope scope, Excess excess) {
   TRY(const ByteCount size, file.size());
   const std::uint64_t clusters = ceil_divide(size.value(), header.cluster().value());
   if (clusters > kMostClusters) {
@@ -211,10 +294,12 @@ Result<Census> Census::take(HostFile& file, const Header& header, Scope scope) {
   }
   TRY(TableScan scan, TableScan::of(file));
   Census census(clusters);
-  RangeCount count(size, header.cluster(), census.counts, census.findings);
+  TRY(census.snapshots, read_snapshot_table(file, header, excess));
+  RangeCount count(size, header.cluster(), census);
   Walk walk(file, header, census, count, std::move(scan));
-  CHECK(walk.everything_but_refcounts());
+  CHECK(walk.everything_but_refcounts(scope));
   if (scope == Scope::Everything) CHECK(walk.refcount_structure());
+  census.find_tables_alone(header);
   return census;
 }
 

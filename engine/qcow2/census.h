@@ -2,13 +2,13 @@
 // tables of the active disk and of all snapshots, the clusters that they name, snapshot table, encryption header,
 // bitmaps, refcount table and refcount blocks (sheet section 14).
 //
-// Two callers: check (check.h) compares it with the counters on disk; the rebuild of an image with the dirty bit writes
-// new counters from it.
+// Two callers: the survey (survey.h) compares it with the counters on disk; a rebuild writes new counters from it.
 //
 // Invariants:
 //   1. Reads only, and works on the file itself: no cache, no state of an open image.
 //   2. A reference that reaches a whole cluster or more beyond the end of the file is a finding and is not counted, so
 //      that memory follows the real size of the file (reference_counts.h).
+//      Where such references lie is remembered for the clusters closely behind the file: nobody may put anything there.
 //   3. Every distinct table is read once. A table that is referenced k times counts k times for what it names.
 #pragma once
 
@@ -18,6 +18,7 @@
 #include "qcow2/findings.h"
 #include "qcow2/layout.h"
 #include "qcow2/reference_counts.h"
+#include "qcow2/snapshot_table.h"
 
 namespace flatimg {
 class HostFile;
@@ -32,6 +33,7 @@ struct L2Use {
   HostOffset at;  // a multiple of 512 bytes; of the cluster size unless the image is damaged
   std::uint64_t by_active = 0;
   std::uint64_t by_snapshots = 0;
+  bool alone = false;  // its cluster is used for nothing else than L1 and L2 tables: may be written
   [[nodiscard]] std::uint64_t all() const { return by_active + by_snapshots; }
 };
 
@@ -48,25 +50,40 @@ class Census {
   enum class Scope {
     Everything,
     WithoutRefcountStructure,  // for a rebuild, which leaves the old refcount table and blocks behind
+    OnlyWhatStays,             // the same, and a new snapshot table replaces the old one
   };
 
   /// Walks the image. Fails where the host cannot read, where the snapshot table or the bitmap directory cannot be
   /// understood at all, and with Limit for a file of more than 2^32 clusters. Everything else is a finding.
-  static Result<Census> take(HostFile& file, const Header& header, Scope scope = Scope::Everything);
+  static Result<Census> take(HostFile& file, const Header& header, Scope scope = Scope::Everything,
+                             Excess excess = Excess::Refuse);
 
   /// References to a host cluster (host offset / cluster size). May be more than the image's counters can hold.
   [[nodiscard]] std::uint64_t expected(std::uint64_t cluster) const { return counts.of(cluster); }
   /// Every cluster of the file, the incomplete last one included, and what is referenced directly behind it.
   [[nodiscard]] std::uint64_t clusters() const { return std::max(file_clusters, counts.end()); }
+  /// Whether something that was not counted names this cluster behind the end of the file. True, too, for every
+  /// cluster that is too far behind it to know.
+  [[nodiscard]] bool named_behind_file(std::uint64_t cluster) const;
 
   ReferenceCounts counts;
   std::uint64_t file_clusters = 0;
   Findings findings;  // damage seen on the way, in the classes of qemu-img check
   ActiveClusters active;
   std::vector<L2Use> l2_tables;  // in the order of the file
+  SnapshotTable snapshots;
+
+  // What a repair decides by.
+  bool l1_alone = false;               // the active L1 table may be written: see L2Use::alone
+  std::uint64_t lost_tables = 0;       // L1 and L2 tables that cannot be read: what they name was not counted
+  std::uint64_t refcount_faults = 0;   // places where the refcount structure itself is damaged
+  std::uint64_t snapshot_faults = 0;   // entries of the snapshot table that a new table would not have
+  std::uint64_t misplaced_zeroes = 0;  // zero clusters that reserve a place which is not the beginning of a cluster
+  std::vector<bool> named_behind;      // for clusters from file_clusters on
 
  private:
   explicit Census(std::uint64_t clusters_of_file);
+  void find_tables_alone(const Header& header);
 };
 
 }  // namespace flatimg::qcow2

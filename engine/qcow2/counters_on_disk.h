@@ -1,4 +1,7 @@
-// Reads refcounts straight from the file, for those who judge them: no cache of an open image, no repair, no trust.
+// Refcounts straight from the file, for those who judge and correct them: no cache of an open image, no trust.
+//
+// Invariant: only what set() changed is written, in the block where it was read; no cluster is allocated, nothing else
+// in the file is touched. Whoever calls set() knows that the blocks lie on nothing else.
 #pragma once
 
 #include <optional>
@@ -18,6 +21,11 @@ class CountersOnDisk {
   /// The counter of a cluster; nullopt when its block is at an impossible place. Fast for rising numbers.
   Result<std::optional<std::uint64_t>> count_of(std::uint64_t cluster);
 
+  /// Corrects the counter of a cluster whose count_of() was asked for last and is not 0. Written by write_back(), or
+  /// earlier.
+  void set(std::uint64_t cluster, std::uint64_t count);
+  Result<void> write_back();
+
   /// False when all counters from `cluster` to the end of its block are 0 because there is no block.
   [[nodiscard]] bool has_block(std::uint64_t cluster) const;
   /// The first cluster behind the block that covers this one.
@@ -26,6 +34,8 @@ class CountersOnDisk {
  private:
   CountersOnDisk(HostFile& file, const Header& header);
   [[nodiscard]] std::uint64_t block_at(std::uint64_t cluster) const;
+  /// Where the counter is, in bytes from the beginning of its block.
+  [[nodiscard]] ByteCount place_in_block(std::uint64_t cluster) const;
   Result<void> fill_window(std::uint64_t cluster);
 
   HostFile* file_;
@@ -36,6 +46,8 @@ class CountersOnDisk {
   std::size_t window_bytes_;
   std::uint64_t window_first_ = 0;
   std::uint64_t window_end_ = 0;
+  HostOffset window_at_;
+  HostRange changed_{};  // within the window, from window_at_ on
 };
 
 }  // namespace flatimg::qcow2

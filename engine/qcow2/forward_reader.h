@@ -23,6 +23,7 @@ class ForwardReader {
     taken_ += bytes;
     return found;
   }
+  void skip(std::uint64_t bytes) { taken_ += bytes; }
   /// Skips to the next multiple of `unit` bytes from the beginning.
   void align(std::uint64_t unit) { taken_ = (taken_ + unit - 1) / unit * unit; }
   [[nodiscard]] ByteCount taken() const { return ByteCount(taken_); }

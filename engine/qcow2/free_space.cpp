@@ -95,7 +95,7 @@ Result<void> FreeSpace::reserve(ClusterRun run) {
   for (std::uint64_t cluster = run.first; cluster < run.end(); ++cluster) {
     if (tables_.contains(cluster)) {
       return fail(ErrorKind::CorruptImage,
-                  "{}: host cluster {} is counted as free, but holds a table: run qemu-img check -r all", file_.name(),
+                  "{}: host cluster {} is counted as free, but holds a table: run flatimg check -r all", file_.name(),
                   cluster);
     }
   }

@@ -119,7 +119,7 @@ Result<void> check_features(const Header& header) {
 
 // --- tables ---------------------------------------------------------------------------------------------------------
 
-Result<void> check_tables(const Header& header) {
+Result<void> check_tables(const Header& header, HeaderUse use) {
   const ByteCount cluster = header.cluster();
   const ByteCount l1_bytes = ByteCount(header.l1_entries) * 8;
   if (l1_bytes > limits::kQcow2L1Table) {
@@ -131,16 +131,12 @@ Result<void> check_tables(const Header& header) {
     return fail(ErrorKind::InvalidImage, "the L1 table has {} entries, but a disk of {} bytes needs {}",
                 header.l1_entries, header.size.value(), layout.l1_entries_for(header.size));
   }
-  const auto table_bytes = ByteCount(header.refcount_table_clusters) * cluster.value();
-  if (table_bytes > limits::kQcow2RefcountTable) {
-    return fail(ErrorKind::Limit, "a refcount table of {} clusters is too large", header.refcount_table_clusters);
-  }
-  CHECK(check_table("refcount table", header.refcount_table, table_bytes, cluster));
-  if (header.refcount_table_clusters == 0 || header.refcount_table.value() == 0) {
-    return fail(ErrorKind::InvalidImage, "there is no refcount table: repair it with qemu-img check -r all");
-  }
-  if (header.snapshots > limits::kQcow2Snapshots) {
-    return fail(ErrorKind::Limit, "{} snapshots are too many", header.snapshots);
+  if (use == HeaderUse::Open) {
+    CHECK(check_refcount_table(header));
+    if (header.snapshots > limits::kQcow2Snapshots) {
+      return fail(ErrorKind::Limit, "{} snapshots are too many: drop the last ones with flatimg check -r all",
+                  header.snapshots);
+    }
   }
   CHECK(check_table("snapshot table", header.snapshot_table, ByteCount(0), cluster));
   if (header.snapshots > 0 && header.snapshot_table.value() == 0) {
@@ -226,7 +222,19 @@ Result<ByteCount> header_area(Bytes first_sector) {
   return ByteCount(std::uint64_t{1} << cluster_bits);
 }
 
-Result<Header> parse_header(Bytes area, ByteCount file_size) {
+Result<void> check_refcount_table(const Header& header) {
+  const auto bytes = ByteCount(header.refcount_table_clusters) * header.cluster().value();
+  if (bytes > limits::kQcow2RefcountTable) {
+    return fail(ErrorKind::Limit, "a refcount table of {} clusters is too large", header.refcount_table_clusters);
+  }
+  CHECK(check_table("refcount table", header.refcount_table, bytes, header.cluster()));
+  if (header.refcount_table_clusters == 0 || header.refcount_table.value() == 0) {
+    return fail(ErrorKind::InvalidImage, "there is no refcount table: repair it with flatimg check -r all");
+  }
+  return {};
+}
+
+Result<Header> parse_header(Bytes area, ByteCount file_size, HeaderUse use) {
   TRY(const ByteCount needed, header_area(area));
   assert(area.size() >= needed.value());
   Header header;
@@ -240,7 +248,7 @@ Result<Header> parse_header(Bytes area, ByteCount file_size) {
   TRY(const Bytes extension_area, read_backing_name(header, area.first(needed.value())));
   CHECK(read_extensions(header, extension_area));
   CHECK(check_features(header));
-  CHECK(check_tables(header));
+  CHECK(check_tables(header, use));
   return header;
 }
 

@@ -23,8 +23,10 @@ inline constexpr std::uint32_t kMagic = 0x514649fb;
 namespace field {
 inline constexpr HostOffset kL1{36};             // l1_size u32, l1_table_offset u64
 inline constexpr HostOffset kRefcountTable{48};  // refcount_table_offset u64, refcount_table_clusters u32
+inline constexpr HostOffset kSnapshots{60};      // nb_snapshots u32, snapshots_offset u64
 inline constexpr HostOffset kIncompatible{72};
 inline constexpr HostOffset kAutoclear{88};
+inline constexpr HostOffset kRefcountOrder{96};
 }  // namespace field
 
 namespace incompatible {
@@ -103,8 +105,17 @@ struct Header {
 /// How many bytes of the file parse_header() needs: the first cluster. InvalidImage when the cluster size is absurd.
 Result<ByteCount> header_area(std::span<const std::byte> first_sector);
 
+/// What a header is read for.
+enum class HeaderUse {
+  Open,
+  Check,  // what a repair replaces is not judged: the place of the refcount table, the number of snapshots
+};
+
 /// Reads and judges a header. `area` begins at byte 0 and has header_area() bytes; `file_size` is the real length.
 /// InvalidImage, Unsupported or Limit with one clear sentence (the file's name is not in it).
-Result<Header> parse_header(std::span<const std::byte> area, ByteCount file_size);
+Result<Header> parse_header(std::span<const std::byte> area, ByteCount file_size, HeaderUse use = HeaderUse::Open);
+
+/// Whether the refcount table lies where and is as large as one may: only HeaderUse::Check meets others.
+[[nodiscard]] Result<void> check_refcount_table(const Header& header);
 
 }  // namespace flatimg::qcow2

@@ -11,13 +11,24 @@ bool RangeCount::add(HostRange range, std::uint64_t times, std::string_view what
   // One byte less than a cluster may be missing at the end of the file.
   const auto beyond = checked_add(file_size_.value(), cluster_.value());
   if (!end || (beyond && *end >= *beyond)) {
-    findings_.corruption(times, "{} at {:#x} with {} bytes reaches beyond the end of the file", what,
-                         range.begin.value(), range.length.value());
+    note_behind_file(range);
+    census_.findings.corruption(times, "{} at {:#x} with {} bytes reaches beyond the end of the file", what,
+                                range.begin.value(), range.length.value());
     return false;
   }
   const std::uint64_t last = (*end - 1) / cluster_.value();
-  for (std::uint64_t cluster = range.begin / cluster_; cluster <= last; ++cluster) counts_.add(cluster, times);
+  for (std::uint64_t cluster = range.begin / cluster_; cluster <= last; ++cluster) census_.counts.add(cluster, times);
   return true;
+}
+
+void RangeCount::note_behind_file(HostRange range) {
+  const std::uint64_t first = std::max(range.begin / cluster_, census_.file_clusters) - census_.file_clusters;
+  const std::uint64_t end = checked_add(range.begin.value(), range.length.value()).value_or(~std::uint64_t{0});
+  const std::uint64_t behind =
+      ceil_divide(end, cluster_.value()) - std::min(ceil_divide(end, cluster_.value()), census_.file_clusters);
+  for (std::uint64_t n = first; n < std::min<std::uint64_t>(behind, census_.named_behind.size()); ++n) {
+    census_.named_behind[n] = true;
+  }
 }
 
 L2Census::L2Census(const Header& header, const L2Use& use, Census& census, RangeCount& count)
@@ -73,6 +84,7 @@ void L2Census::note_host_cluster(Entry entry) {
   }
   const std::uint64_t host = entry.word & kOffsetMask;
   if (host % layout_.cluster().value() != 0) {
+    if (reserves_only(header_, entry)) census_.misplaced_zeroes += 1;
     corruption("L2 entry {:#018x} names a place that is not the beginning of a cluster", entry.word);
   }
   note_neighbours(host);

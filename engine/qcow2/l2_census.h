@@ -15,21 +15,28 @@ namespace flatimg::qcow2 {
   return (entry.word & kOffsetMask) != 0 || at_zero_of_data_file;
 }
 
+/// Whether an entry that names a host cluster keeps nothing there: it reads as zeroes (or from below) throughout.
+[[nodiscard]] inline bool reserves_only(const Header& header, Entry entry) {
+  if (header.has(incompatible::kExtendedL2)) return (entry.bitmap & kAllAllocatedBitmap) == 0;
+  return header.version >= 3 && (entry.word & kZeroFlag) != 0;
+}
+
 /// Counts the clusters of host ranges, unless they lie beyond the end of the file.
 class RangeCount {
  public:
-  RangeCount(ByteCount file_size, ByteCount cluster, ReferenceCounts& counts, Findings& findings)
-      : file_size_(file_size), cluster_(cluster), counts_(counts), findings_(findings) {}
+  RangeCount(ByteCount file_size, ByteCount cluster, Census& census)
+      : file_size_(file_size), cluster_(cluster), census_(census) {}
 
   /// `times` references to every cluster that the range touches. False, with a finding, when the range ends a cluster
   /// or more beyond the end of the file (the last cluster need not be complete).
   bool add(HostRange range, std::uint64_t times, std::string_view what);
 
  private:
+  void note_behind_file(HostRange range);
+
   ByteCount file_size_;
   ByteCount cluster_;
-  ReferenceCounts& counts_;
-  Findings& findings_;
+  Census& census_;
 };
 
 /// One L2 table, read in pieces from its beginning.

@@ -25,7 +25,7 @@ ByteCount l2_share(ByteCount cache) { return cache - refcount_share(cache) - dec
 
 }  // namespace
 
-Result<Header> read_header(HostFile& file) {
+Result<Header> read_header(HostFile& file, HeaderUse use) {
   TRY(const ByteCount size, file.size());
   std::array<std::byte, 512> sector{};
   CHECK(file.read(HostOffset(0), sector));
@@ -33,7 +33,7 @@ Result<Header> read_header(HostFile& file) {
   if (!area) return Failure(std::move(area.error()).within(file.name()));
   std::vector<std::byte> cluster(area->value());
   CHECK(file.read(HostOffset(0), cluster));
-  auto header = parse_header(cluster, size);
+  auto header = parse_header(cluster, size, use);
   if (!header) return Failure(std::move(header.error()).within(file.name()));
   return header;
 }
@@ -67,7 +67,7 @@ Result<std::unique_ptr<Qcow2Image>> Qcow2Image::open(std::unique_ptr<HostFile> f
   }
   std::string read_only_reason;
   if (options.writable && header.has(incompatible::kCorrupt)) {
-    read_only_reason = "it is marked corrupt: repair it with qemu-img check -r all";
+    read_only_reason = "it is marked corrupt: repair it with flatimg check -r all";
   } else if (options.writable && header.has(incompatible::kDirty)) {
     if (auto rebuilt = rebuild_refcounts(*file, header); !rebuilt) {
       if (rebuilt.error().kind != ErrorKind::CorruptImage) return Failure(std::move(rebuilt.error()));
@@ -125,7 +125,7 @@ Result<void> Qcow2Image::check_tables_apart() {
   clusters.push_back(0);
   std::sort(clusters.begin(), clusters.end());
   if (const auto twice = std::adjacent_find(clusters.begin(), clusters.end()); twice != clusters.end()) {
-    return fail(ErrorKind::CorruptImage, "{}: two tables lie in host cluster {}: run qemu-img check -r all",
+    return fail(ErrorKind::CorruptImage, "{}: two tables lie in host cluster {}: run flatimg check -r all",
                 file_->name(), *twice);
   }
   return {};

@@ -224,7 +224,7 @@ Result<void> Qcow2Image::check_replaceable(Entry old) {
   const bool aligned = Layout::is_compressed(old) || (old.word & kOffsetMask) % layout_.cluster().value() == 0;
   if (aligned && run->first < free_space_.file_clusters() && free_space_.may_hold_data(*run)) return {};
   return fail(ErrorKind::CorruptImage,
-              "{}: L2 entry {:#018x} does not point to a data cluster of the file: run qemu-img check -r all",
+              "{}: L2 entry {:#018x} does not point to a data cluster of the file: run flatimg check -r all",
               file_->name(), old.word);
 }
 

@@ -32,7 +32,7 @@ struct OpenOptions {
 };
 
 /// Reads and judges the header of a file that is known to be qcow2.
-Result<Header> read_header(HostFile& file);
+Result<Header> read_header(HostFile& file, HeaderUse use = HeaderUse::Open);
 
 class Qcow2Image final : public Image {
  public:

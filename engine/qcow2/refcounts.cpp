@@ -42,16 +42,15 @@ Result<void> Refcounts::open(std::uint64_t file_clusters) {
     const HostOffset at = block_at(block);
     if ((entry & kRefcountTableReserved) != 0 || !(at % layout_.cluster()).is_zero() ||
         at / layout_.cluster() >= file_clusters) {
-      return fail(
-          ErrorKind::CorruptImage,
-          "{}: refcount block {} lies at byte {}, which is not a cluster of the file: run qemu-img check -r all",
-          file_.name(), block, at.value());
+      return fail(ErrorKind::CorruptImage,
+                  "{}: refcount block {} lies at byte {}, which is not a cluster of the file: run flatimg check -r all",
+                  file_.name(), block, at.value());
     }
     seen.push_back(at.value());
   }
   std::sort(seen.begin(), seen.end());
   if (const auto twice = std::adjacent_find(seen.begin(), seen.end()); twice != seen.end()) {
-    return fail(ErrorKind::CorruptImage, "{}: two refcount blocks lie at byte {}: run qemu-img check -r all",
+    return fail(ErrorKind::CorruptImage, "{}: two refcount blocks lie at byte {}: run flatimg check -r all",
                 file_.name(), *twice);
   }
   return {};

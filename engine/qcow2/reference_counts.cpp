@@ -36,6 +36,22 @@ void ReferenceCounts::set(std::uint64_t cluster, std::uint64_t count) {
 
 void ReferenceCounts::add(std::uint64_t cluster, std::uint64_t times) { set(cluster, of(cluster) + times); }
 
+std::uint64_t ReferenceCounts::largest() const {
+  std::uint64_t most = 0;
+  for (const auto& [cluster, count] : large_) most = std::max(most, count);
+  if (most > 0) return most;
+  for (const Group& group : groups_)
+    most = std::max<std::uint64_t>(most, *std::max_element(group.begin(), group.end()));
+  return most;
+}
+
+std::uint64_t ReferenceCounts::next_referenced(std::uint64_t cluster, std::uint64_t limit) const {
+  for (cluster = skip_unreferenced(cluster, limit); cluster < limit && of(cluster) == 0;) {
+    cluster = skip_unreferenced(cluster + 1, limit);
+  }
+  return cluster;
+}
+
 std::uint64_t ReferenceCounts::skip_unreferenced(std::uint64_t cluster, std::uint64_t limit) const {
   while (cluster < limit && cluster / kGroup < directory_.size() && directory_[cluster / kGroup] == 0) {
     cluster = (cluster / kGroup + 1) * kGroup;

@@ -25,6 +25,11 @@ class ReferenceCounts {
   /// 0 for every cluster outside.
   [[nodiscard]] std::uint64_t of(std::uint64_t cluster) const;
 
+  /// The highest count of all.
+  [[nodiscard]] std::uint64_t largest() const;
+  /// The first cluster from `cluster` on that has a reference; `limit` when there is none below it.
+  [[nodiscard]] std::uint64_t next_referenced(std::uint64_t cluster, std::uint64_t limit) const;
+
   /// One more than the highest cluster with a reference.
   [[nodiscard]] std::uint64_t end() const { return end_; }
 

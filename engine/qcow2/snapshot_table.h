@@ -1,4 +1,5 @@
-// The table of internal snapshots (specification: "Snapshots", sheet section 7). Read only.
+// The table of internal snapshots (specification: "Snapshots", sheet section 7): reading it, and its bytes when a
+// repair writes a new one.
 #pragma once
 
 #include <string>
@@ -26,15 +27,27 @@ struct Snapshot {
   ByteCount vm_state_size;
   ByteCount disk_size;                       // the size of the image where the entry does not say
   std::uint64_t icount = ~std::uint64_t{0};  // all ones: none
-  std::uint32_t extra_data_size = 0;
+  std::uint32_t extra_data_size = 0;         // as the entry says
+  std::vector<std::byte> extra_data;         // at most limits::kQcow2SnapshotExtraData bytes of it
 };
 
 struct SnapshotTable {
   std::vector<Snapshot> snapshots;
-  ByteCount bytes;  // from the table's first byte to the end of the last name
+  ByteCount bytes;            // from the table's first byte to the end of the last name
+  std::uint64_t dropped = 0;  // snapshots at the end that are beyond the limits
+  std::uint64_t cut = 0;      // entries whose extra data is beyond the limit
 };
 
-/// CorruptImage when an entry is absurd or the table too large. Memory is bounded by the table's bytes (64 MiB).
-Result<SnapshotTable> read_snapshot_table(HostFile& file, const Header& header);
+/// What becomes of entries beyond the limits of QEMU.
+enum class Excess {
+  Refuse,
+  Drop,  // as a repair does: the last snapshots, the end of extra data
+};
+
+/// Limit or CorruptImage when the table is beyond the limits. Memory is bounded by them (64 MiB).
+Result<SnapshotTable> read_snapshot_table(HostFile& file, const Header& header, Excess excess = Excess::Refuse);
+
+/// The table as it is recorded, every entry complete: with the sizes of VM state and disk in its extra data.
+[[nodiscard]] std::vector<std::byte> snapshot_table_bytes(const std::vector<Snapshot>& snapshots);
 
 }  // namespace flatimg::qcow2

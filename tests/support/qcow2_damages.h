@@ -2,76 +2,21 @@
 // (tests/interop compares them where it is installed).
 #pragma once
 
-#include <functional>
-#include <string>
-#include <vector>
-
-#include "support/qcow2_builder.h"
+#include "support/qcow2_damage.h"
 
 namespace flatimg::test {
 
-/// What qemu-img makes of an image.
-enum class Theirs {
-  Same,
-  CannotOpen,  // refuses it before it looks for damage
-  Unseen,      // its check finds nothing, although reading the image fails
-};
-
-struct Damage {
-  std::string name;
-  std::uint64_t corruptions = 0;
-  std::uint64_t leaks = 0;
-  std::function<void(Qcow2Builder&)> inflict;
-  Qcow2Shape shape = {};
-  Theirs theirs = Theirs::Same;
-};
-
-/// The image with guest clusters 0, 1 and 2 allocated, and the damage.
-inline Qcow2Builder damaged_image(const Damage& damage) {
-  Qcow2Builder image(damage.shape);
-  if ((damage.shape.incompatible & qcow2::incompatible::kDataFile) == 0) {
-    for (const std::uint64_t guest : {0u, 1u, 2u}) image.add_data(guest);
-  } else {
-    image.add_extension(qcow2::extension::kDataFile, "data.raw");
-  }
-  damage.inflict(image);
-  return image;
-}
-
-namespace damage_shape {
-inline constexpr Qcow2Shape kV2{.version = 2};
-inline constexpr Qcow2Shape kExtended{.cluster_bits = 16, .incompatible = qcow2::incompatible::kExtendedL2};
-inline constexpr Qcow2Shape kDataFile{.incompatible = qcow2::incompatible::kDataFile};
-inline constexpr Qcow2Shape kBitmaps{.autoclear = qcow2::autoclear::kBitmaps};
-inline constexpr Qcow2Shape with_order(unsigned order) { return {.refcount_order = order}; }
-}  // namespace damage_shape
-
-// --- what is done to an image ---------------------------------------------------------------------------------------
-
-inline void flip(Qcow2Builder& image, std::uint64_t at, std::uint64_t bits) { image.put64(at, image.get64(at) ^ bits); }
-inline std::uint64_t data_cluster(const Qcow2Builder& image, std::uint64_t guest) {
-  return (image.get64(image.l2_entry(guest)) & qcow2::kOffsetMask) / image.cluster_size();
-}
-inline void add_bitmap(Qcow2Builder& image, std::uint64_t table_entry_flags = 0) {
-  const std::uint64_t directory = image.add_cluster();
-  const std::uint64_t table = image.add_cluster();
-  const std::uint64_t bits = image.add_cluster();
-  std::string payload(24, '\0');
-  const std::span<std::byte> words(reinterpret_cast<std::byte*>(payload.data()), payload.size());
-  store_be(words, 0, std::uint32_t{1});
-  store_be(words, 8, std::uint64_t{32});
-  store_be(words, 16, directory);
-  image.add_extension(qcow2::extension::kBitmaps, payload);
-  image.put64(directory, table);
-  image.put32(directory + 8, 1);
-  image.put32(directory + 12, 2);           // enabled
-  image.put32(directory + 16, 0x01100002);  // dirty tracking, 64 KiB, a name of two letters
-  image.put_text(directory + 24, "b0");
-  image.put64(table, bits | table_entry_flags);
-}
-inline std::uint64_t snapshot_table(const Qcow2Builder& image) { return image.get64(64); }
-
-// --- the list -------------------------------------------------------------------------------------------------------
+/// Why a repair leaves damage. Nothing is guessed, and nothing is written that could be data.
+namespace why {
+inline constexpr const char* kWhere = "nobody knows where the data is";
+inline constexpr const char* kBits = "nobody knows what the entry means";
+inline constexpr const char* kHeader = "the header is read as a table, and says something else after each change";
+inline constexpr const char* kLost = "a table is lost; what it may name stays counted, so that it can still be saved";
+inline constexpr const char* kGarbage = "something else is read as a table";
+inline constexpr const char* kTableAndData = "a table that is data, too, is not written";
+inline constexpr const char* kBitmap = "nobody knows which bits are meant; QEMU does not open the image either";
+inline constexpr const char* kDataFile = "the image contradicts itself";
+}  // namespace why
 
 inline std::vector<Damage> sound_images() {
   using Image = Qcow2Builder;
@@ -170,59 +115,87 @@ inline std::vector<Damage> damaged_entries() {
        [](Image& image) { image.put64(image.l2_entry(9), image.get64(image.l2_entry(1))); }},
       {"data in the L1 table", 1, 0,
        [](Image& image) { image.put64(image.l2_entry(9), image.l1_table() | qcow2::kCopied); }},
-      {"data at a misaligned place", 2, 0, [](Image& image) { flip(image, image.l2_entry(1), 512); }},
+      unrepaired({"data at a misaligned place", 2, 0, [](Image& image) { flip(image, image.l2_entry(1), 512); }}, 1, 0,
+                 why::kWhere),
       {"a preallocated zero cluster at a misaligned place", 2, 0,
        [](Image& image) { flip(image, image.l2_entry(1), 1024 | qcow2::kZeroFlag); }},
-      {"data beyond the file", 2, 0,
-       [](Image& image) { image.put64(image.l2_entry(9), (image.end() + image.cluster_size()) | qcow2::kCopied); }},
-      {"data right behind the file", 2, 0,
-       [](Image& image) { image.put64(image.l2_entry(9), image.end() | qcow2::kCopied); }},
-      {"a file cut before its last cluster", 1, 0,
-       [](Image& image) { image.resize(image.end() - image.cluster_size()); }},
-      {"a file cut in the L2 table", 3, 0, [](Image& image) { image.resize(image.l2_table() + 100); }},
-      {"a compressed cluster beyond the file", 1, 0,
-       [](Image& image) { image.put64(image.l2_entry(9), image.compressed_entry(image.end() + 20480, 3)); }},
+      unrepaired(
+          {"data beyond the file", 2, 0,
+           [](Image& image) { image.put64(image.l2_entry(9), (image.end() + image.cluster_size()) | qcow2::kCopied); }},
+          1, 0, why::kWhere),
+      unrepaired({"data right behind the file", 2, 0,
+                  [](Image& image) { image.put64(image.l2_entry(9), image.end() | qcow2::kCopied); }},
+                 1, 0, why::kWhere),
+      unrepaired({"a file cut before its last cluster", 1, 0,
+                  [](Image& image) { image.resize(image.end() - image.cluster_size()); }},
+                 1, 0, why::kWhere),
+      unrepaired({"a file cut in the L2 table", 3, 0, [](Image& image) { image.resize(image.l2_table() + 100); }}, 3, 0,
+                 why::kWhere),
+      unrepaired({"a compressed cluster beyond the file", 1, 0,
+                  [](Image& image) { image.put64(image.l2_entry(9), image.compressed_entry(image.end() + 20480, 3)); }},
+                 1, 0, why::kWhere),
       {"a compressed cluster partly beyond the file", 2, 0,
        [](Image& image) { image.put64(image.l2_entry(9), image.compressed_entry(image.end() - 300, 2)); }},
-      {"reserved bits in an L2 entry", 1, 0, [](Image& image) { flip(image, image.l2_entry(1), 2); }},
-      {"high reserved bits in an L2 entry", 1, 0,
-       [](Image& image) { flip(image, image.l2_entry(1), std::uint64_t{1} << 60); }},
-      {"reserved bits in an empty L2 entry", 1, 0, [](Image& image) { image.put64(image.l2_entry(9), 4); }},
-      {"a zero cluster in version 2", 1, 0, [](Image& image) { image.put64(image.l2_entry(9), qcow2::kZeroFlag); },
-       damage_shape::kV2, Theirs::Unseen},
-      {"reserved bits in an L1 entry", 1, 0, [](Image& image) { flip(image, image.l1_table(), 2); }},
-      {"only reserved bits in an L1 entry", 11, 0, [](Image& image) { image.put64(image.l1_table() + 8, 2); }},
-      {"a misaligned L2 table", 65, 2, [](Image& image) { flip(image, image.l1_table(), 512); }},
-      {"an L2 table beyond the file", 2, 0,
-       [](Image& image) {
-         image.put64(image.l1_table() + 8, (image.end() + 8 * image.cluster_size()) | qcow2::kCopied);
-       }},
+      unrepaired({"reserved bits in an L2 entry", 1, 0, [](Image& image) { flip(image, image.l2_entry(1), 2); }}, 1, 0,
+                 why::kBits),
+      unrepaired({"high reserved bits in an L2 entry", 1, 0,
+                  [](Image& image) { flip(image, image.l2_entry(1), std::uint64_t{1} << 60); }},
+                 1, 0, why::kBits),
+      unrepaired({"reserved bits in an empty L2 entry", 1, 0, [](Image& image) { image.put64(image.l2_entry(9), 4); }},
+                 1, 0, why::kBits),
+      unrepaired(
+          {"a zero cluster in version 2", 1, 0, [](Image& image) { image.put64(image.l2_entry(9), qcow2::kZeroFlag); },
+           damage_shape::kV2, Theirs::Unseen},
+          1, 0, why::kBits),
+      unrepaired({"reserved bits in an L1 entry", 1, 0, [](Image& image) { flip(image, image.l1_table(), 2); }}, 1, 0,
+                 why::kBits),
+      unrepaired(
+          {"only reserved bits in an L1 entry", 11, 0, [](Image& image) { image.put64(image.l1_table() + 8, 2); }}, 9,
+          1, why::kHeader),
+      unrepaired({"a misaligned L2 table", 65, 2, [](Image& image) { flip(image, image.l1_table(), 512); }}, 65, 2,
+                 why::kLost),
+      unrepaired({"an L2 table beyond the file", 2, 0,
+                  [](Image& image) {
+                    image.put64(image.l1_table() + 8, (image.end() + 8 * image.cluster_size()) | qcow2::kCopied);
+                  }},
+                 1, 0, why::kLost),
       {"an L2 table for two L1 entries", 4, 0,
        [](Image& image) { image.put64(image.l1_table() + 8, image.get64(image.l1_table())); }},
-      {"the header as an L2 table", 10, 0, [](Image& image) { image.put64(image.l1_table() + 8, qcow2::kCopied); }},
-      {"the L1 table as an L2 table", 2, 0,
-       [](Image& image) { image.put64(image.l1_table() + 8, image.l1_table() | qcow2::kCopied); }},
-      {"an L1 table on the refcount table", 6, 5, [](Image& image) { image.put64(40, image.refcount_table()); }},
-      {"an L1 table beyond the file", 1, 5,
-       [](Image& image) { image.put64(40, image.end() + 16 * image.cluster_size()); }},
+      unrepaired(
+          {"the header as an L2 table", 10, 0, [](Image& image) { image.put64(image.l1_table() + 8, qcow2::kCopied); }},
+          8, 1, why::kHeader),
+      unrepaired({"the L1 table as an L2 table", 2, 0,
+                  [](Image& image) { image.put64(image.l1_table() + 8, image.l1_table() | qcow2::kCopied); }},
+                 4, 0, why::kTableAndData),
+      unrepaired(
+          {"an L1 table on the refcount table", 6, 5, [](Image& image) { image.put64(40, image.refcount_table()); }}, 2,
+          0, why::kGarbage),
+      unrepaired({"an L1 table beyond the file", 1, 5,
+                  [](Image& image) { image.put64(40, image.end() + 16 * image.cluster_size()); }},
+                 1, 5, why::kLost),
   };
 }
 
 inline std::vector<Damage> damaged_subclusters() {
   using Image = Qcow2Builder;
   return {
-      {"a subcluster both zero and allocated", 1, 0,
-       [](Image& image) { flip(image, image.l2_entry(1) + 8, std::uint64_t{1} << 32); }, damage_shape::kExtended},
-      {"subclusters allocated nowhere", 1, 0, [](Image& image) { image.put64(image.l2_entry(9) + 8, 3); },
-       damage_shape::kExtended},
-      {"a subcluster bitmap at a compressed cluster", 1, 1,
-       [](Image& image) {
-         image.put64(image.l2_entry(9), image.compressed_entry(image.add_cluster(), 0));
-         image.put64(image.l2_entry(9) + 8, 1);
-       },
-       damage_shape::kExtended},
-      {"subclusters at a misaligned place", 2, 0, [](Image& image) { flip(image, image.l2_entry(1), 512); },
-       damage_shape::kExtended},
+      unrepaired(
+          {"a subcluster both zero and allocated", 1, 0,
+           [](Image& image) { flip(image, image.l2_entry(1) + 8, std::uint64_t{1} << 32); }, damage_shape::kExtended},
+          1, 0, why::kBits),
+      unrepaired({"subclusters allocated nowhere", 1, 0, [](Image& image) { image.put64(image.l2_entry(9) + 8, 3); },
+                  damage_shape::kExtended},
+                 1, 0, why::kBits),
+      unrepaired({"a subcluster bitmap at a compressed cluster", 1, 1,
+                  [](Image& image) {
+                    image.put64(image.l2_entry(9), image.compressed_entry(image.add_cluster(), 0));
+                    image.put64(image.l2_entry(9) + 8, 1);
+                  },
+                  damage_shape::kExtended},
+                 1, 0, why::kBits),
+      unrepaired({"subclusters at a misaligned place", 2, 0, [](Image& image) { flip(image, image.l2_entry(1), 512); },
+                  damage_shape::kExtended},
+                 1, 0, why::kWhere),
       {"zero subclusters without a cluster", 0, 0,
        [](Image& image) { image.put64(image.l2_entry(9) + 8, qcow2::kAllZeroBitmap); }, damage_shape::kExtended},
       {"reserved subcluster space that nothing uses", 0, 0, [](Image& image) { image.put64(image.l2_entry(1) + 8, 0); },
@@ -233,35 +206,43 @@ inline std::vector<Damage> damaged_subclusters() {
 inline std::vector<Damage> damaged_parts() {
   using Image = Qcow2Builder;
   return {
-      {"a snapshot's L1 table at a misaligned place", 1, 5,
-       [](Image& image) {
-         image.add_snapshots(2);
-         flip(image, snapshot_table(image), 512);
-       }},
-      {"a snapshot's L1 table beyond the file", 1, 5,
-       [](Image& image) {
-         image.add_snapshots(2);
-         image.put64(snapshot_table(image), std::uint64_t{1} << 40);
-       }},
-      {"a snapshot's L1 table that is too large", 1, 5,
-       [](Image& image) {
-         image.add_snapshots(2);
-         image.put32(snapshot_table(image) + 8, 0x7fffffff);
-       }},
+      unrepaired({"a snapshot's L1 table at a misaligned place", 1, 5,
+                  [](Image& image) {
+                    image.add_snapshots(2);
+                    flip(image, snapshot_table(image), 512);
+                  }},
+                 1, 5, why::kLost),
+      unrepaired({"a snapshot's L1 table beyond the file", 1, 5,
+                  [](Image& image) {
+                    image.add_snapshots(2);
+                    image.put64(snapshot_table(image), std::uint64_t{1} << 40);
+                  }},
+                 1, 5, why::kLost),
+      unrepaired({"a snapshot's L1 table that is too large", 1, 5,
+                  [](Image& image) {
+                    image.add_snapshots(2);
+                    image.put32(snapshot_table(image) + 8, 0x7fffffff);
+                  }},
+                 1, 5, why::kLost),
       {"a snapshot with little extra data", 1, 0,
        [](Image& image) {
          image.add_snapshots(1);
          image.put32(snapshot_table(image) + 36, 8);
        }},
       {"a bitmap whose bit was cleared", 0, 3, [](Image& image) { add_bitmap(image); }},
-      {"reserved bits in a bitmap table", 1, 1, [](Image& image) { add_bitmap(image, 2); }, damage_shape::kBitmaps,
-       Theirs::CannotOpen},
-      {"a misaligned bitmap", 1, 1, [](Image& image) { add_bitmap(image, 512); }, damage_shape::kBitmaps,
-       Theirs::CannotOpen},
-      {"a compressed cluster with a data file", 1, 1,
-       [](Image& image) { image.put64(image.l2_entry(9), image.compressed_entry(image.add_cluster(), 0)); },
-       damage_shape::kDataFile},
-      {"snapshots with a data file", 1, 0, [](Image& image) { image.add_snapshots(1); }, damage_shape::kDataFile},
+      unrepaired({"reserved bits in a bitmap table", 1, 1, [](Image& image) { add_bitmap(image, 2); },
+                  damage_shape::kBitmaps, Theirs::CannotOpen},
+                 1, 0, why::kBitmap),
+      unrepaired({"a misaligned bitmap", 1, 1, [](Image& image) { add_bitmap(image, 512); }, damage_shape::kBitmaps,
+                  Theirs::CannotOpen},
+                 1, 0, why::kBitmap),
+      unrepaired({"a compressed cluster with a data file", 1, 1,
+                  [](Image& image) { image.put64(image.l2_entry(9), image.compressed_entry(image.add_cluster(), 0)); },
+                  damage_shape::kDataFile},
+                 1, 0, why::kDataFile),
+      unrepaired(
+          {"snapshots with a data file", 1, 0, [](Image& image) { image.add_snapshots(1); }, damage_shape::kDataFile},
+          1, 0, why::kDataFile),
       {"COPIED missing with a data file", 1, 0,
        [](Image& image) { image.put64(image.l2_entry(1), image.cluster_size()); }, damage_shape::kDataFile},
   };
