@@ -64,6 +64,8 @@ class Qcow2Builder {
   }
   [[nodiscard]] std::uint64_t end() const { return bytes_.size(); }
   [[nodiscard]] std::uint32_t l1_entries() const { return shape_.l1_entries; }
+  /// Where the next header extension goes.
+  [[nodiscard]] std::uint64_t extensions_end() const { return extensions_end_; }
 
   // --- bytes ---
   void put32(std::uint64_t at, std::uint32_t value) { store_be(std::span(bytes_), at, value); }
@@ -125,10 +127,10 @@ class Qcow2Builder {
   }
 
   [[nodiscard]] std::unique_ptr<HostFile> file() const { return file_in_memory(bytes_); }
-  [[nodiscard]] Result<qcow2::Header> header() const {
+  [[nodiscard]] Result<qcow2::Header> header(qcow2::HeaderUse use = qcow2::HeaderUse::Open) const {
     std::vector<std::byte> area = bytes_;
     area.resize(std::max<std::size_t>(area.size(), cluster_));
-    return qcow2::parse_header(std::span(area).first(cluster_), ByteCount(bytes_.size()));
+    return qcow2::parse_header(std::span(area).first(cluster_), ByteCount(bytes_.size()), use);
   }
   void save(const std::string& path) const {
     std::ofstream(path, std::ios::binary | std::ios::trunc)

@@ -12,8 +12,9 @@ namespace flatimg::test {
 /// What qemu-img makes of an image.
 enum class Theirs {
   Same,
-  CannotOpen,  // refuses it before it looks for damage
-  Unseen,      // its check finds nothing, although reading the image fails
+  OtherNumbers,  // finds errors as well, and counts them differently
+  CannotOpen,    // refuses it before it looks for damage
+  Unseen,        // its check finds nothing, although reading the image fails
 };
 
 /// What `-r all` cannot put right, and why.

@@ -248,12 +248,4 @@ inline std::vector<Damage> damaged_parts() {
   };
 }
 
-inline std::vector<Damage> qcow2_damages() {
-  std::vector<Damage> all;
-  for (auto* part : {&sound_images, &damaged_counters, &damaged_entries, &damaged_subclusters, &damaged_parts}) {
-    for (Damage& damage : (*part)()) all.push_back(std::move(damage));
-  }
-  return all;
-}
-
 }  // namespace flatimg::test
