@@ -120,13 +120,7 @@ Result<void> print_picture_and_extents(Disk& disk, const std::vector<bool>& look
 
 Result<void> print_map(const MapOptions& options) {
   TRY(const std::vector<bool> look_for_holes, catalog::preallocated_images(options.image.request()));
-  catalog::OpenRequest request;
-  request.path = options.image.path;
-  if (!options.image.format.empty()) request.format = options.image.format;
-  request.access = Access::ReadOnly;
-  request.allowed_directories = options.image.allowed_directories;
-  request.locks = !options.image.force_share;
-  TRY(catalog::Opened opened, catalog::open_image(request));
+  TRY(catalog::Opened opened, catalog::open_image(open_request(options.image)));
   Disk disk(std::move(opened.chain), {});
   CHECK(options.output == Output::Json ? print_json_map(disk, look_for_holes)
                                        : print_picture_and_extents(disk, look_for_holes));

@@ -27,6 +27,9 @@ void add_map_command(Program& program);
 void add_check_command(Program& program);
 void add_create_command(Program& program);
 void add_resize_command(Program& program);
+void add_compare_command(Program& program);
+void add_commit_command(Program& program);
+void add_rebase_command(Program& program);
 
 /// mount.flatimg: mount(8)'s helper protocol instead of sub-commands. Returns mount(8)'s exit bits.
 int run_mount_helper(int argc, char** argv);

@@ -1,7 +1,6 @@
 #include "tools/image_change.h"
 
 #include "base/log.h"
-#include "catalog/open.h"
 
 namespace flatimg::tools {
 
@@ -16,13 +15,17 @@ void add_change_options(CLI::App& command, ChangeOptions& options) {
   command.add_option("IMAGE", options.path, "The image")->required();
 }
 
-Result<void> change_image(const ChangeOptions& options, const std::function<Result<void>(Disk&)>& change) {
+catalog::OpenRequest open_request(const ChangeOptions& options) {
   catalog::OpenRequest request;
   request.path = options.path;
   if (!options.format.empty()) request.format = options.format;
   request.allowed_directories = options.allowed_directories;
   request.read_only_if_need_be = false;
-  TRY(catalog::Opened opened, catalog::open_image(request));
+  return request;
+}
+
+Result<void> change_image(const ChangeOptions& options, const std::function<Result<void>(Disk&)>& change) {
+  TRY(catalog::Opened opened, catalog::open_image(open_request(options)));
   for (const std::string& note : opened.notes) log(LogLevel::Warning, "{}", note);
   Disk disk(std::move(opened.chain), DiskOptions());
   const auto changed = change(disk);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "catalog/open.h"
 #include "tools/commands.h"
 #include "view/disk.h"
 
@@ -19,6 +20,9 @@ struct ChangeOptions {
   bool quiet = false;
 };
 void add_change_options(CLI::App& command, ChangeOptions& options);
+
+/// What opening the image for writing takes.
+[[nodiscard]] catalog::OpenRequest open_request(const ChangeOptions& options);
 
 /// Opens the image for writing, lets `change` work and closes it. The image is final when this returns, also when the
 /// change failed.

@@ -15,6 +15,16 @@ catalog::InspectRequest ImageOptions::request() const {
   return request;
 }
 
+catalog::OpenRequest open_request(const ImageOptions& options) {
+  catalog::OpenRequest request;
+  request.path = options.path;
+  if (!options.format.empty()) request.format = options.format;
+  request.access = Access::ReadOnly;
+  request.allowed_directories = options.allowed_directories;
+  request.locks = !options.force_share;
+  return request;
+}
+
 void add_image_options(CLI::App& command, ImageOptions& options) {
   command.add_option("-f,--format", options.format, "Format of the image; found by its first bytes otherwise");
   command.add_option("--allow-path", options.allowed_directories, "Directory whose files the image may name")

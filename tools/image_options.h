@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "catalog/inspect.h"
+#include "catalog/open.h"
 #include "tools/commands.h"
 
 namespace flatimg::tools {
@@ -22,6 +23,9 @@ struct ImageOptions {
   [[nodiscard]] catalog::InspectRequest request() const;
 };
 void add_image_options(CLI::App& command, ImageOptions& options);
+
+/// What opening the image for reading its data takes.
+[[nodiscard]] catalog::OpenRequest open_request(const ImageOptions& options);
 
 /// --output=human|json.
 enum class Output { Human, Json };

@@ -35,6 +35,9 @@ void describe(Program& program) {
   add_check_command(program);
   add_create_command(program);
   add_resize_command(program);
+  add_compare_command(program);
+  add_commit_command(program);
+  add_rebase_command(program);
   for (CLI::App* command : program.app.get_subcommands({})) {
     command->set_version_flag("-V,--version", "flatimg " FLATIMG_VERSION, "Print the version and exit");
   }

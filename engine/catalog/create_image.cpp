@@ -2,8 +2,8 @@
 
 #include "base/checked.h"
 #include "base/text.h"
+#include "catalog/backing.h"
 #include "catalog/create_options.h"
-#include "catalog/open.h"
 #include "host/gate.h"
 #include "host/new_file.h"
 #include "raw/create.h"
@@ -15,24 +15,11 @@ namespace {
 // Looks at the backing file: it must exist where the gate lets it be found later; its size and format are the defaults.
 Result<void> consult_backing(const CreateRequest& request, qcow2::CreateOptions& options, bool needs_size,
                              std::vector<std::string>& notes) {
-  TRY(Gate gate, Gate::around(request.path, request.allowed_directories));
-  TRY(const auto found, gate.open({*options.backing_name, request.path, "backing file", Access::ReadOnly}));
-  const auto there = open_host_file(request.path, Access::ReadOnly);
-  if (there && (*there)->identity() == found.file->identity()) {
-    return fail(ErrorKind::BadUsage, "the new image and its backing file would be the same file");
-  }
-  OpenRequest backing;
-  backing.path = found.path;
-  backing.format = options.backing_format;
-  backing.access = Access::ReadOnly;
-  backing.allowed_directories = request.allowed_directories;
-  TRY(const Opened opened, open_image(backing));
-  if (!options.backing_format) {
-    options.backing_format = opened.format;
-    notes.push_back(fmt::format("{}: its format was not given (-F) and is recorded as what it looks like: {}",
-                                shown(*options.backing_name), opened.format));
-  }
-  if (needs_size) options.size = align_up(opened.chain.front()->size(), 512_B);
+  TRY(const FoundBacking found,
+      open_backing({request.path, *options.backing_name, options.backing_format, request.allowed_directories}));
+  options.backing_format = found.opened.format;
+  notes.insert(notes.end(), found.notes.begin(), found.notes.end());
+  if (needs_size) options.size = align_up(found.opened.chain.front()->size(), 512_B);
   return {};
 }
 

@@ -54,6 +54,8 @@ class Opener {
   Result<Source> open_named_backing(const Named& named, const qcow2::Header& header, const std::string& asking_path);
   Result<Source> open_recorded_backing(const qcow2::Header& header, const std::string& asking_path);
   Result<void> must_be_overlay_of(const HostFile& image, const qcow2::Header& header, const std::string& overlay);
+  Result<void> open_base(Source base);
+  [[nodiscard]] bool separate_base() const;
   [[nodiscard]] const Named* named_behind() const;
   Result<std::unique_ptr<HostFile>> open_data_file(const qcow2::Header& header, const Source& source);
   Result<void> lock(const HostFile& file, Access access) const;
@@ -194,9 +196,31 @@ Result<Image*> Opener::open_backing(const qcow2::Header& header, const std::stri
   }
   TRY(Source backing,
       named != nullptr ? open_named_backing(*named, header, asking_path) : open_recorded_backing(header, asking_path));
-  CHECK(lock(*backing.file, Access::ReadOnly));
-  return open_source(std::move(backing));
+  CHECK(lock(*backing.file, backing.access));
+  if (!separate_base()) return open_source(std::move(backing));
+  CHECK(open_base(std::move(backing)));
+  return nullptr;
 }
+
+// The disk that an overlay is to be written into; its format must be certain (promise S4).
+Result<void> Opener::open_base(Source base) {
+  const std::string path = base.path;
+  if (!base.format) {
+    return fail(ErrorKind::Denied,
+                "{}: the format of its backing file is not recorded: record it with flatimg rebase -u",
+                shown(named_[0].path));
+  }
+  TRY(const Image* const image, open_source(std::move(base)));
+  if (!image->traits().writable) {
+    return fail(ErrorKind::Denied, "{}: cannot be written: {}", shown(path), image->traits().read_only_reason);
+  }
+  opened_.base = std::exchange(opened_.chain, {});
+  std::reverse(opened_.base.begin(), opened_.base.end());
+  return {};
+}
+
+// Asked while the top is being opened.
+bool Opener::separate_base() const { return request_.behind == Behind::Separately && rules_.depth() == 0; }
 
 Result<Source> Opener::open_named_backing(const Named& named, const qcow2::Header& header,
                                           const std::string& asking_path) {
@@ -209,12 +233,13 @@ Result<Source> Opener::open_named_backing(const Named& named, const qcow2::Heade
 }
 
 Result<Source> Opener::open_recorded_backing(const qcow2::Header& header, const std::string& asking_path) {
-  TRY(auto opened, gate_.open({*header.backing_name, asking_path, "backing file", Access::ReadOnly}));
+  const Access access = separate_base() ? Access::ReadWrite : Access::ReadOnly;
+  TRY(auto opened, gate_.open({*header.backing_name, asking_path, "backing file", access}));
   if (!header.backing_format) {
     opened_.notes.push_back(fmt::format("{}: the format of its backing file {} is not recorded; it was guessed",
                                         shown(asking_path), shown(opened.path)));
   }
-  return Source{std::move(opened.file), std::move(opened.path), header.backing_format};
+  return Source{std::move(opened.file), std::move(opened.path), header.backing_format, access};
 }
 
 // What was written over one image makes no sense over another, nor over the same one read in another way.

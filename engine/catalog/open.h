@@ -15,6 +15,12 @@
 
 namespace flatimg::catalog {
 
+/// What happens to the images behind the top.
+enum class Behind {
+  Below,       // they show where the top has nothing
+  Separately,  // they make a disk of their own, opened for writing; the top is opened as if there were none
+};
+
 struct OpenRequest {
   std::string path;
   std::optional<std::string> format;  // nullopt: probe. BadUsage when the word is not a format
@@ -24,6 +30,7 @@ struct OpenRequest {
   /// All writes go to this qcow2, which has the image behind it; see make_overlay_if_absent(). The image is never
   /// written.
   std::optional<std::string> overlay;
+  Behind behind = Behind::Below;
   std::vector<std::string> allowed_directories;  // allow-path=
   std::optional<std::string> backing;            // use this file instead of what the image says
   ByteCount cache_size{64u << 20};
@@ -33,6 +40,7 @@ struct OpenRequest {
 
 struct Opened {
   std::vector<std::unique_ptr<Image>> chain;  // top first; what a Disk takes
+  std::vector<std::unique_ptr<Image>> base;   // with Behind::Separately: the same for what is behind; else empty
   std::string format;
   bool format_guessed = false;
   std::vector<std::string> notes;  // what people should know: opened read-only because ..., backing format guessed

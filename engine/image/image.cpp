@@ -21,6 +21,9 @@ Result<GuestRange> Image::zero(GuestRange /*whole*/, Space /*space*/) {
 }
 
 Result<void> Image::make_room(ByteCount /*size*/) { return {}; }
+Result<void> Image::empty() {
+  return fail(ErrorKind::Unsupported, "{} images cannot be emptied", traits().format);
+}
 
 Result<void> Image::resize(ByteCount /*size*/) {
   return fail(ErrorKind::Unsupported, "{} images cannot be resized", traits().format);

@@ -4,7 +4,7 @@
 //   map, decode            with the range held in Use or Change
 //   place, link            with the range held in Change; the bytes are written between the two by the caller
 //   zero, discard          with the range held in Change
-//   make_room, resize      with the whole disk held in Change
+//   make_room, resize, empty   with the whole disk held in Change
 //   flush                  without any lock
 // An answer of map() is true until the range is released.
 #pragma once
@@ -128,6 +128,10 @@ class Image {
   /// On an error the size is the old one; when the disk becomes smaller, what lies beyond is given back. Both may round
   /// up to the next 512 bytes.
   virtual Result<void> resize(ByteCount size);
+
+  /// Forgets everything: the image below shows again. With the whole disk held in Change; Unsupported where an image
+  /// cannot have another one below.
+  virtual Result<void> empty();
 
   /// Everything acknowledged is on stable storage on return. Concurrent callers share the work.
   virtual Result<void> flush() = 0;

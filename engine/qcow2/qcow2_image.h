@@ -4,6 +4,7 @@
 //   map.cpp      guest range -> extent
 //   place.cpp    space for new data, and linking it
 //   zero.cpp     zero and discard
+//   empty.cpp    an overlay whose contents have been committed
 //   flush.cpp    what is written when (O1..O4), closing
 //   resize.cpp   another size of the disk
 //   switch.cpp   the header from one set of tables to another
@@ -51,6 +52,7 @@ class Qcow2Image final : public Image {
   Result<GuestRange> zero(GuestRange whole, Space space) override;
   Result<void> make_room(ByteCount size) override;
   Result<void> resize(ByteCount size) override;
+  Result<void> empty() override;
   Result<void> flush() override;
   Result<void> close() override;
   [[nodiscard]] Image* below() const override { return below_; }
@@ -135,7 +137,6 @@ class Qcow2Image final : public Image {
   // --- switch.cpp ---
   Result<void> switch_header(const HeaderCore& from, const HeaderCore& to) EXCLUDES(tables_mutex_);
   Result<void> settle_header() EXCLUDES(tables_mutex_);
-
   // --- flush.cpp ---
   Result<void> write_back();
   Result<void> throttle();

@@ -54,6 +54,8 @@ class Disk {
   Result<void> flush();
   /// Rounds up to 512 bytes where the format cannot say it more exactly. Behind the old end everything is zero.
   Result<void> resize(ByteCount size);
+  /// The disk shows what is below its top again.
+  Result<void> empty();
   /// The last call: flushes and gives reserved space back. Failing means that bytes may be lost.
   Result<void> close();
 

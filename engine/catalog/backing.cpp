@@ -1,0 +1,43 @@
+#include "catalog/backing.h"
+
+#include "base/text.h"
+#include "host/file_lock.h"
+#include "host/gate.h"
+#include "qcow2/set_backing.h"
+
+namespace flatimg::catalog {
+
+Result<FoundBacking> open_backing(const BackingRequest& request) {
+  TRY(Gate gate, Gate::around(request.image, request.allowed_directories));
+  TRY(const auto found, gate.open({request.name, request.image, "backing file", Access::ReadOnly}));
+  const auto there = open_host_file(request.image, Access::ReadOnly);
+  if (there && (*there)->identity() == found.file->identity()) {
+    return fail(ErrorKind::BadUsage, "{}: the image and its backing file would be the same file", shown(request.image));
+  }
+  OpenRequest backing;
+  backing.path = found.path;
+  backing.format = request.format;
+  backing.access = Access::ReadOnly;
+  backing.allowed_directories = request.allowed_directories;
+  FoundBacking result;
+  TRY(result.opened, open_image(backing));
+  if (!request.format) {
+    result.notes.push_back(fmt::format("{}: its format was not given (-F) and is recorded as what it looks like: {}",
+                                       shown(request.name), result.opened.format));
+  }
+  return result;
+}
+
+Result<void> record_backing(const std::string& image, const std::optional<BackingName>& backing) {
+  TRY(const auto file, open_host_file(image, Access::ReadWrite));
+  CHECK(lock_image(*file, LockAs::Writer));
+  TRY(const std::string format, probe(*file));
+  if (format != "qcow2") {
+    return fail(ErrorKind::Unsupported, "{}: a {} image cannot name a backing file", shown(image), format);
+  }
+  if (!backing) return qcow2::set_backing(*file, std::nullopt);
+  CHECK(must_be_a_format(backing->format, image));
+  return qcow2::set_backing(*file, qcow2::BackingRecord{backing->name, backing->format});
+}
+
+}  // namespace flatimg::catalog

@@ -1,0 +1,36 @@
+// Which backing file an image names: finding a new one, and recording it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "catalog/open.h"
+
+namespace flatimg::catalog {
+
+/// A backing file that an image is to get.
+struct BackingRequest {
+  std::string image;                  // the image that is to name it
+  std::string name;                   // as it is to be recorded: relative to the image's directory
+  std::optional<std::string> format;  // nullopt: probe
+  std::vector<std::string> allowed_directories;
+};
+
+struct FoundBacking {
+  Opened opened;  // read-only
+  std::vector<std::string> notes;
+};
+
+/// Opens it where an image of that name would look for it, through the gate.
+Result<FoundBacking> open_backing(const BackingRequest& request);
+
+struct BackingName {
+  std::string name;
+  std::string format;
+};
+
+/// Records another backing file in an image that nobody has open, or none. Changes nothing else.
+Result<void> record_backing(const std::string& image, const std::optional<BackingName>& backing);
+
+}  // namespace flatimg::catalog
