@@ -84,6 +84,9 @@ void Walk::note_l1_entry(std::uint64_t word, std::uint64_t uses, Owner owner) {
     ++census_.lost_tables;
     census_.findings.corruption(uses, "the L2 table at {:#x} does not begin at a cluster", l2_table);
   }
+  if (owner == Owner::Active && l2_table != 0) {
+    census_.note_naming(l2_table / layout_.cluster().value(), (word & kCopied) != 0 ? Naming::AsOwn : Naming::AsShared);
+  }
   L2Use& use = l2_uses_[l2_table];
   use.at = HostOffset(l2_table);
   (owner == Owner::Active ? use.by_active : use.by_snapshots) += uses;
@@ -259,6 +262,14 @@ Census::Census(std::uint64_t clusters_of_file)
 bool Census::named_behind_file(std::uint64_t cluster) const {
   if (cluster < file_clusters) return false;
   return cluster - file_clusters >= named_behind.size() || named_behind[cluster - file_clusters];
+}
+
+void Census::note_naming(std::uint64_t cluster, Naming naming) {
+  if (cluster < file_clusters) {
+    counts.note(cluster, naming);
+  } else {
+    ++doubtful_flags;
+  }
 }
 
 // A cluster is used for nothing but tables when the tables that touch it account for all of its references.

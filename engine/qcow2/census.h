@@ -73,6 +73,11 @@ class Census {
   std::vector<L2Use> l2_tables;  // in the order of the file
   SnapshotTable snapshots;
 
+  /// Remembers how an entry of an active table names a cluster, so that the COPIED flags need a second look only where
+  /// they may be wrong.
+  void note_naming(std::uint64_t cluster, Naming naming);
+  std::uint64_t doubtful_flags = 0;  // flags at clusters outside the file, or of the data file
+
   // What a repair decides by.
   bool l1_alone = false;               // the active L1 table may be written: see L2Use::alone
   std::uint64_t lost_tables = 0;       // L1 and L2 tables that cannot be read: what they name was not counted

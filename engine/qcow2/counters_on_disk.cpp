@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "qcow2/header.h"
-#include "qcow2/refcount_block.h"
 #include "qcow2/table_scan.h"
 
 namespace flatimg::qcow2 {

@@ -10,6 +10,7 @@
 #include "base/aligned_buffer.h"
 #include "host/host_file.h"
 #include "qcow2/layout.h"
+#include "qcow2/refcount_block.h"
 
 namespace flatimg::qcow2 {
 
@@ -20,6 +21,15 @@ class CountersOnDisk {
 
   /// The counter of a cluster; nullopt when its block is at an impossible place. Fast for rising numbers.
   Result<std::optional<std::uint64_t>> count_of(std::uint64_t cluster);
+
+  /// The counters that need not be read from disk any more: from `cluster` to before end_at_hand(cluster), which is
+  /// `cluster` when there are none.
+  [[nodiscard]] std::uint64_t end_at_hand(std::uint64_t cluster) const {
+    return cluster >= window_first_ && cluster < window_end_ ? window_end_ : cluster;
+  }
+  [[nodiscard]] std::uint64_t at_hand(std::uint64_t cluster) const {
+    return read_counter(window_.view(window_bytes_), cluster - window_first_, layout_.refcount_order());
+  }
 
   /// Corrects the counter of a cluster whose count_of() was asked for last and is not 0. Written by write_back(), or
   /// earlier.

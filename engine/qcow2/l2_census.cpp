@@ -32,14 +32,41 @@ void RangeCount::note_behind_file(HostRange range) {
 }
 
 L2Census::L2Census(const Header& header, const L2Use& use, Census& census, RangeCount& count)
-    : header_(header), layout_(header), use_(use), census_(census), count_(count) {}
+    : header_(header),
+      layout_(header),
+      use_(use),
+      census_(census),
+      count_(count),
+      whole_clusters_(layout_.extended() || header.has(incompatible::kDataFile)
+                          ? 0
+                          : std::min(census.file_clusters, count.whole_clusters())) {}
+
+// What nearly all entries are: data of one's own that lies wholly in the file.
+bool L2Census::note_quickly(std::uint64_t word) {
+  const std::uint64_t host = word & kOffsetMask;
+  if ((word & ~kOffsetMask) != kCopied || host % layout_.cluster().value() != 0 || host == 0) return false;
+  const std::uint64_t cluster = host / layout_.cluster().value();
+  if (cluster >= whole_clusters_) return false;
+  census_.counts.add(cluster, use_.all());
+  if (use_.by_active > 0) census_.counts.note(cluster, Naming::AsOwn);
+  note_neighbours(host);
+  return true;
+}
 
 void L2Census::read(std::span<const std::byte> piece) {
+  if (whole_clusters_ > 0) return read_standard(piece);
   const std::size_t step = layout_.words_per_entry() * 8;
   for (std::size_t at = 0; at + step <= piece.size(); at += step) {
     Entry entry{load_be<std::uint64_t>(piece, at), 0};
     if (layout_.extended()) entry.bitmap = load_be<std::uint64_t>(piece, at + 8);
     if (entry != Entry{}) note(entry);
+  }
+}
+
+void L2Census::read_standard(std::span<const std::byte> piece) {
+  for (std::size_t at = 0; at < piece.size(); at += 8) {
+    const auto word = load_be<std::uint64_t>(piece, at);
+    if (word != 0 && !note_quickly(word)) note({word, 0});
   }
 }
 
@@ -78,6 +105,16 @@ void L2Census::note_neighbours(std::uint64_t host) {
   next_in_row_ = host + layout_.cluster().value();
 }
 
+void L2Census::note_naming(std::uint64_t word) {
+  if (use_.by_active == 0) return;
+  const bool own = (word & kCopied) != 0;
+  if (header_.has(incompatible::kDataFile)) {
+    if (!own) census_.doubtful_flags += 1;
+    return;
+  }
+  census_.note_naming((word & kOffsetMask) / layout_.cluster().value(), own ? Naming::AsOwn : Naming::AsShared);
+}
+
 void L2Census::note_host_cluster(Entry entry) {
   if ((entry.bitmap >> kSubclusters & entry.bitmap) != 0) {
     corruption("L2 entry {:#018x} has the contradictory subcluster bitmap {:#018x}", entry.word, entry.bitmap);
@@ -88,6 +125,7 @@ void L2Census::note_host_cluster(Entry entry) {
     corruption("L2 entry {:#018x} names a place that is not the beginning of a cluster", entry.word);
   }
   note_neighbours(host);
+  note_naming(entry.word);
   if (header_.has(incompatible::kDataFile)) return;  // lives in the other file, where nothing is counted
   count_.add({HostOffset(host), layout_.cluster()}, use_.all(), "data cluster");
 }

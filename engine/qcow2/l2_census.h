@@ -31,6 +31,9 @@ class RangeCount {
   /// or more beyond the end of the file (the last cluster need not be complete).
   bool add(HostRange range, std::uint64_t times, std::string_view what);
 
+  /// How many clusters of the file are complete.
+  [[nodiscard]] std::uint64_t whole_clusters() const { return file_size_ / cluster_; }
+
  private:
   void note_behind_file(HostRange range);
 
@@ -48,6 +51,9 @@ class L2Census {
   void read(std::span<const std::byte> piece);
 
  private:
+  void read_standard(std::span<const std::byte> piece);
+  bool note_quickly(std::uint64_t word);
+  void note_naming(std::uint64_t word);
   void note(Entry entry);
   void note_compressed(Entry entry);
   void note_unallocated(Entry entry);
@@ -63,6 +69,7 @@ class L2Census {
   const L2Use& use_;
   Census& census_;
   RangeCount& count_;
+  std::uint64_t whole_clusters_;   // of the file, where note_quickly() may be tried; else 0
   std::uint64_t next_in_row_ = 0;  // where the next cluster would not be fragmented; 0 before the first one
 };
 

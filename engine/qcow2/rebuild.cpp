@@ -185,7 +185,8 @@ unsigned order_for(std::uint64_t count, const Header& header) {
 // Counters of clusters that nothing readable names are kept: a lost table may name them.
 Result<void> keep_old_counts(HostFile& file, const Header& header, Census& census) {
   TRY(CountersOnDisk old, CountersOnDisk::of(file, header));
-  for (std::uint64_t cluster = 0; cluster < census.clusters(); ++cluster) {
+  const std::uint64_t clusters = census.clusters();
+  for (std::uint64_t cluster = 0; cluster < clusters; ++cluster) {
     if (!old.has_block(cluster)) {
       cluster = old.end_of_block(cluster) - 1;
       continue;

@@ -11,38 +11,42 @@ ReferenceCounts::ReferenceCounts(std::uint64_t clusters) : directory_(ceil_divid
 
 std::uint64_t ReferenceCounts::of(std::uint64_t cluster) const {
   const std::uint64_t group = cluster / kGroup;
-  if (group >= directory_.size() || directory_[group] == 0) return 0;
-  const std::uint16_t count = groups_[directory_[group] - 1][cluster % kGroup];
+  if (group >= directory_.size() || directory_[group] == nullptr) return 0;
+  const std::uint16_t count = (*directory_[group])[cluster % kGroup] & kCount;
   return count == kLarge ? large_.at(cluster) : count;
 }
 
 void ReferenceCounts::set(std::uint64_t cluster, std::uint64_t count) {
-  const std::uint64_t group = cluster / kGroup;
-  assert(group < directory_.size());
-  if (directory_[group] == 0) {
-    if (count == 0) return;
-    groups_.push_back(Group{});
-    directory_[group] = static_cast<std::uint32_t>(groups_.size());
-  }
-  std::uint16_t& counter = groups_[directory_[group] - 1][cluster % kGroup];
+  assert(cluster / kGroup < directory_.size());
+  if (count == 0 && of(cluster) == 0) return;
+  std::uint16_t& cell = cell_of(cluster);
   if (count >= kLarge) {
     large_[cluster] = count;
-  } else if (counter == kLarge) {
+  } else if ((cell & kCount) == kLarge) {
     large_.erase(cluster);
   }
-  counter = static_cast<std::uint16_t>(std::min<std::uint64_t>(count, kLarge));
-  end_ = std::max(end_, cluster + 1);
+  const std::uint64_t naming = cell & std::uint64_t{kNaming};
+  cell = static_cast<std::uint16_t>(naming | std::min<std::uint64_t>(count, kLarge));
 }
 
-void ReferenceCounts::add(std::uint64_t cluster, std::uint64_t times) { set(cluster, of(cluster) + times); }
+void ReferenceCounts::add_large(std::uint64_t cluster, std::uint64_t times) { set(cluster, of(cluster) + times); }
 
 std::uint64_t ReferenceCounts::largest() const {
   std::uint64_t most = 0;
   for (const auto& [cluster, count] : large_) most = std::max(most, count);
   if (most > 0) return most;
-  for (const Group& group : groups_)
-    most = std::max<std::uint64_t>(most, *std::max_element(group.begin(), group.end()));
+  for (const Group& group : groups_) {
+    for (const std::uint16_t cell : group) most = std::max<std::uint64_t>(most, cell & kCount);
+  }
   return most;
+}
+
+std::uint64_t ReferenceCounts::end() const {
+  std::uint64_t group = directory_.size();
+  while (group > 0 && directory_[group - 1] == nullptr) --group;
+  std::uint64_t end = group * kGroup;
+  while (end > 0 && of(end - 1) == 0) --end;
+  return end;
 }
 
 std::uint64_t ReferenceCounts::next_referenced(std::uint64_t cluster, std::uint64_t limit) const {
@@ -53,7 +57,7 @@ std::uint64_t ReferenceCounts::next_referenced(std::uint64_t cluster, std::uint6
 }
 
 std::uint64_t ReferenceCounts::skip_unreferenced(std::uint64_t cluster, std::uint64_t limit) const {
-  while (cluster < limit && cluster / kGroup < directory_.size() && directory_[cluster / kGroup] == 0) {
+  while (cluster < limit && cluster / kGroup < directory_.size() && directory_[cluster / kGroup] == nullptr) {
     cluster = (cluster / kGroup + 1) * kGroup;
   }
   return cluster / kGroup < directory_.size() ? std::min(cluster, limit) : limit;

@@ -62,8 +62,20 @@ Result<void> Survey::compare_counter(std::uint64_t cluster, Repair repair) {
     findings.leak("cluster {} has refcount {} but {} references", cluster, *counted, expected);
   }
   const std::uint64_t now = corrected ? expected : *counted;
+  flags_doubtful_ |= !census_.counts.agrees(cluster, now);
   if (references != 0 && now != references) census_.counts.set(cluster, now);
   return {};
+}
+
+// The clusters whose counters have been read already and are as they should be: nearly all.
+std::uint64_t Survey::skip_what_agrees(std::uint64_t cluster, std::uint64_t end) {
+  end = std::min(end, counters_.end_at_hand(cluster));
+  for (; cluster < end; ++cluster) {
+    const std::uint64_t counter = counters_.at_hand(cluster);
+    if (!census_.counts.agrees(cluster, counter)) break;
+    if (counter != 0) last_used_ = cluster;
+  }
+  return cluster;
 }
 
 Result<void> Survey::compare_counters(Repair repair) {
@@ -77,6 +89,7 @@ Result<void> Survey::compare_counters(Repair repair) {
     }
     CHECK(compare_counter(cluster, repair));
     ++cluster;
+    if (counters_.has_block(cluster)) cluster = skip_what_agrees(cluster, clusters);
   }
   return counters_.write_back();
 }
@@ -156,8 +169,16 @@ Result<void> Survey::compare_l2(const L2Use& table, Repair repair) {
                       });
 }
 
-// Only the active tables: a snapshot's copy of the L1 table says what was true before it was taken.
+// The walk has noted how the tables name each cluster. Where nothing is wrong so far and that fits to every counter,
+// the flags are right, and the tables need not be read again.
+bool Survey::flags_are_right() const {
+  const Findings& findings = census_.findings;
+  const bool nothing_found = findings.corruptions() == 0 && findings.leaks() == 0 && findings.unjudged_places() == 0;
+  return nothing_found && !flags_doubtful_ && census_.doubtful_flags == 0;
+}
+
 Result<void> Survey::compare_flags(Repair repair) {
+  if (flags_are_right()) return {};
   CHECK(compare_l1(repair));
   for (const L2Use& table : census_.l2_tables) {
     if (table.by_active == 0 || table.at.value() == 0) continue;

@@ -53,6 +53,8 @@ class Survey {
   Survey(HostFile& file, const Header& header, Census census, CountersOnDisk counters, TableScan scan);
 
   Result<void> compare_counter(std::uint64_t cluster, Repair repair);
+  std::uint64_t skip_what_agrees(std::uint64_t cluster, std::uint64_t end);
+  [[nodiscard]] bool flags_are_right() const;
   bool correct_counter(std::uint64_t cluster, std::uint64_t counted, std::uint64_t expected, Repair repair);
   Result<std::optional<std::uint64_t>> on_disk(std::uint64_t cluster);
   Result<bool> flag_is_wrong(Entry entry);
@@ -69,6 +71,7 @@ class Survey {
   TableScan scan_;
   Counted counted_;
   std::uint64_t last_used_ = 0;
+  bool flags_doubtful_ = false;  // some cluster is named otherwise than its counter has it
 };
 
 }  // namespace flatimg::qcow2

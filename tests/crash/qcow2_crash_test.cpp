@@ -11,8 +11,8 @@
 #include <set>
 
 #include "crash/crash_states.h"
-#include "qcow2/census.h"
 #include "qcow2/qcow2_image.h"
+#include "support/image_oracle.h"
 #include "support/process.h"
 #include "support/temp_dir.h"
 #include "view/disk.h"
@@ -223,23 +223,6 @@ class Qcow2Crash : public ::testing::TestWithParam<Setting> {
     }
   }
 
-  void expect_no_errors(MemoryFile& file) {
-    auto header = qcow2::read_header(file);
-    ASSERT_TRUE(header) << header.error().text;
-    auto census = qcow2::Census::take(file, *header);
-    ASSERT_TRUE(census) << census.error().text;
-    EXPECT_EQ(census->findings.corruptions(), 0u);
-    for (const auto& sentence : census->findings.sentences()) ADD_FAILURE() << sentence;
-    qcow2::TableSpace table_space(file);
-    qcow2::Refcounts refcounts(file, table_space, *header, 1_MiB);
-    ASSERT_TRUE(refcounts.open(census->clusters()));
-    for (std::uint64_t cluster = 0; cluster < census->clusters(); ++cluster) {
-      const auto counted = refcounts.count_of(cluster);
-      ASSERT_TRUE(counted);
-      EXPECT_GE(*counted, census->expected(cluster)) << "host cluster " << cluster;
-    }
-  }
-
   void ask_qemu(const MemoryFile& file) {
     const auto bytes = file.contents();
     const std::string path = dir_.write("state.qcow2", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
@@ -249,7 +232,7 @@ class Qcow2Crash : public ::testing::TestWithParam<Setting> {
 
   void judge(CrashState state, const SectorHistory& history) {
     ++states_;
-    expect_no_errors(*state.file);
+    test::expect_no_errors(*state.file, test::Leaks::MayBe);
     if (states_ % qemu_every_ == 0) ask_qemu(*state.file);
     const auto allowed = history.allowed(start_, state.covered, state.end);
     auto copy = state.file->copy();
