@@ -20,6 +20,7 @@ struct CheckOptions {
   ImageOptions image;
   Output output = Output::Human;
   std::string repair;  // "leaks" or "all"; empty: look only
+  bool data = false;
   bool quiet = false;
 };
 
@@ -111,7 +112,8 @@ int tell(const CheckOptions& options, const std::string& format, const CheckRepo
 // --- doing it -------------------------------------------------------------------------------------------------------
 
 int run_check(const CheckOptions& options) {
-  const auto checked = catalog::check_image(options.image.request());
+  const auto checked = catalog::check_image(options.image.request(),
+                                            options.data ? catalog::CheckDepth::Data : catalog::CheckDepth::Tables);
   if (checked) return tell(options, checked->format, checked->report, {});
   complain(checked.error());
   return kCouldNotCheck;
@@ -141,7 +143,9 @@ void add_check_command(Program& program) {
   command->footer("Exit codes: 0 clean, 1 could not check, 2 corrupt, 3 leaked clusters only.");
   add_image_options(*command, options->image);
   add_output_option(*command, options->output);
+  CLI::Option* data = command->add_flag("--data", options->data, "Decode every compressed cluster as well");
   command->add_option("-r,--repair", options->repair, "leaks or all; without it nothing is changed")
+      ->excludes(data)
       ->check(CLI::IsMember({"leaks", "all"}))
       ->type_name("WHAT");
   command->add_flag("-q,--quiet", options->quiet, "Print only what is wrong");

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "qcow2/check.h"
+#include "qcow2/data_check.h"
 #include "qcow2/qcow2_image.h"
 #include "qcow2/repair.h"
 
@@ -19,11 +20,14 @@ Failure about(const InspectRequest& request, Error error) {
 
 }  // namespace
 
-Result<CheckedImage> check_image(const InspectRequest& request) {
+Result<CheckedImage> check_image(const InspectRequest& request, CheckDepth depth) {
   TRY(const Inspected image, inspect(request));
   if (image.format != "qcow2") return cannot(image, kNothingToCheck);
   TRY(const qcow2::Header header, qcow2::read_header(*image.file, qcow2::HeaderUse::Check));
   auto report = qcow2::check(*image.file, header);
+  if (report && depth == CheckDepth::Data) {
+    report = qcow2::with_data_checked(*image.file, header, *std::move(report));
+  }
   if (!report) return about(request, std::move(report.error()));
   return CheckedImage{image.format, *std::move(report)};
 }

@@ -11,8 +11,13 @@ struct CheckedImage {
   CheckReport report;
 };
 
+enum class CheckDepth {
+  Tables,
+  Data,  // decodes compressed clusters, too
+};
+
 /// Looks at one file only and changes nothing. Unsupported for formats that hold nothing to check.
-Result<CheckedImage> check_image(const InspectRequest& request);
+Result<CheckedImage> check_image(const InspectRequest& request, CheckDepth depth);
 
 struct RepairedImage {
   std::string format;

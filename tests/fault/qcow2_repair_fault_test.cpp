@@ -49,7 +49,7 @@ class Faults {
 
 TEST(Qcow2RepairFault, IsReportedAndDoesNoHarm) {
   std::size_t calls = 0;
-  for (const test::Damage& damage : test::damages_worth_disturbing(3)) {
+  for (const test::Damage& damage : test::damages_worth_disturbing(9)) {
     SCOPED_TRACE(damage.name);
     calls += Faults(damage).fail_every_call();
     if (HasFailure()) break;
