@@ -63,6 +63,11 @@ Result<void> set_overlay(MountOptions& to, std::string_view value) {
   return {};
 }
 
+Result<void> set_key_file(MountOptions& to, std::string_view value) {
+  to.key_file = value;
+  return {};
+}
+
 Result<void> set_flush_interval(MountOptions& to, std::string_view value) {
   constexpr unsigned kDay = 24 * 60 * 60;
   TRY(const unsigned seconds, parse_number<unsigned>(value, 10, kDay));
@@ -109,7 +114,7 @@ const std::vector<Option>& known_options() {
       {"suffix", Takes::Value, set_suffix},
       {"overlay", Takes::Value, set_overlay},
       {"snapshot", Takes::Value, not_in_this_version},
-      {"key-file", Takes::Value, not_in_this_version},
+      {"key-file", Takes::Value, set_key_file},
       {"ro", Takes::Nothing, [](auto& to, auto) { return to.read_only = true, Result<void>(); }},
       {"rw", Takes::Nothing, [](auto& to, auto) { return to.read_only = false, Result<void>(); }},
       {"allow_other", Takes::Nothing, [](auto& to, auto) { return to.allow_other = true, Result<void>(); }},

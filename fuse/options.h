@@ -29,6 +29,7 @@ struct MountOptions {
   std::vector<std::string> allowed_directories;
   std::optional<std::string> backing;
   std::optional<std::string> overlay;
+  std::string key_file;  // read by whoever parsed the options, before the fork; empty: none
   ByteCount cache_size{64u << 20};
   std::chrono::milliseconds flush_interval{5000};
   DiskOptions disk;

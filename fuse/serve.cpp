@@ -97,8 +97,11 @@ std::string file_of_disk(const Place& place, const MountOptions& options) {
   return place.source;
 }
 
-Result<Shown> open_source(const Place& place, const MountOptions& options) {
-  TRY(catalog::Opened opened, catalog::open_image(open_request(place, options)));
+Result<Shown> open_source(const Place& place, const MountOptions& options, std::shared_ptr<const Secret> passphrase) {
+  catalog::OpenRequest request = open_request(place, options);
+  request.passphrase = std::move(passphrase);
+  TRY(catalog::Opened opened, catalog::open_image(request));
+  request.passphrase.reset();
   TRY(const struct stat image, look_at(file_of_disk(place, options)));
   for (const std::string& note : opened.notes) log(LogLevel::Warning, "{}", note);
   Shown result;
@@ -145,11 +148,11 @@ Result<void> mount_and_serve(Shown shown_image, const MountOptions& options, Shu
   return closed;
 }
 
-Result<void> run_helper(const Place& place, const MountOptions& options, Verdict verdict) {
+Result<void> run_helper(const Place& place, MountRequest request, Verdict verdict) {
   harden_process();
   Shutdown shutdown;
-  TRY(Shown shown_image, open_source(place, options));
-  return mount_and_serve(std::move(shown_image), options, shutdown, std::move(verdict));
+  TRY(Shown shown_image, open_source(place, request.options, std::move(request.passphrase)));
+  return mount_and_serve(std::move(shown_image), request.options, shutdown, std::move(verdict));
 }
 
 int told(const Result<void>& outcome) {
@@ -166,13 +169,13 @@ Result<void> check_request(const MountRequest& request) {
   return {};
 }
 
-int serve(const MountRequest& request, Run run) {
+int serve(MountRequest request, Run run) {
   const auto place = find_place(request);
   if (!place) return told(Failure(place.error()));
-  if (run == Run::Foreground) return told(run_helper(*place, request.options, Verdict()));
+  if (run == Run::Foreground) return told(run_helper(*place, std::move(request), Verdict()));
   auto forked = fork_helper();
   if (const auto* parent = std::get_if<ParentDone>(&forked)) return parent->exit_code;
-  return told(run_helper(*place, request.options, std::get<Verdict>(std::move(forked))));
+  return told(run_helper(*place, std::move(request), std::get<Verdict>(std::move(forked))));
 }
 
 }  // namespace flatimg::flat

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "tools/image_change.h"
+#include "tools/passphrase.h"
 #include "tools/progress_bar.h"
 #include "transfer/commit.h"
 
@@ -19,7 +20,7 @@ struct CommitOptions {
 Result<void> commit(const CommitOptions& options) {
   catalog::OpenRequest request = open_request(options.image);
   request.behind = catalog::Behind::Separately;
-  TRY(catalog::Opened opened, catalog::open_image(request));
+  TRY(catalog::Opened opened, open_with_passphrase(request, options.image.key_file));
   if (opened.base.empty()) {
     return fail(ErrorKind::BadUsage, "{}: it has no backing file to commit to", shown(options.image.path));
   }

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "tools/image_options.h"
+#include "tools/passphrase.h"
 #include "tools/progress_bar.h"
 #include "transfer/compare.h"
 
@@ -21,7 +22,7 @@ struct CompareOptions {
 };
 
 Result<std::unique_ptr<Disk>> open_disk(const ImageOptions& options) {
-  TRY(catalog::Opened opened, catalog::open_image(open_request(options)));
+  TRY(catalog::Opened opened, open_with_passphrase(open_request(options), options.key_file));
   return std::make_unique<Disk>(std::move(opened.chain), DiskOptions{});
 }
 

@@ -4,7 +4,9 @@
 #include "base/text.h"
 #include "catalog/create_image.h"
 #include "catalog/create_options.h"
+#include "catalog/encrypt_options.h"
 #include "tools/commands.h"
+#include "tools/passphrase.h"
 
 namespace flatimg::tools {
 
@@ -68,8 +70,13 @@ Result<catalog::CreateRequest> request_from(const CreateArguments& arguments) {
 }
 
 int run_create(const CreateArguments& arguments) {
-  const auto request = request_from(arguments);
+  auto request = request_from(arguments);
   if (!request) return complain(request.error());
+  if (catalog::makes_encrypted(*request)) {
+    auto passphrase = new_passphrase(arguments.path, arguments.key_file);
+    if (!passphrase) return complain(passphrase.error());
+    request->passphrase = *std::move(passphrase);
+  }
   const auto notes = catalog::create_image(*request);
   if (!notes) return complain(notes.error());
   if (!arguments.quiet) {
@@ -93,7 +100,8 @@ void add_create_command(Program& program) {
       ->type_name("DIR")
       ->delimiter(':')
       ->allow_extra_args(false);
-  command->add_option("--key-file", arguments->key_file, "Passphrase of an encrypted backing file")->type_name("FILE");
+  command->add_option("--key-file", arguments->key_file, "Passphrase of the new image, with -o encrypt.format=...")
+      ->type_name("FILE");
   command->add_flag("-q,--quiet", arguments->quiet, "Print nothing but errors");
   command->add_option("IMAGE", arguments->path, "The new image")->required();
   command->add_option("SIZE", arguments->size, "Size of the disk; that of the backing file otherwise");

@@ -120,7 +120,9 @@ Result<void> print_picture_and_extents(Disk& disk, const std::vector<bool>& look
 
 Result<void> print_map(const MapOptions& options) {
   TRY(const std::vector<bool> look_for_holes, catalog::preallocated_images(options.image.request()));
-  TRY(catalog::Opened opened, catalog::open_image(open_request(options.image)));
+  catalog::OpenRequest request = open_request(options.image);
+  request.content = catalog::OpenRequest::Content::NotNeeded;
+  TRY(catalog::Opened opened, catalog::open_image(request));
   Disk disk(std::move(opened.chain), {});
   CHECK(options.output == Output::Json ? print_json_map(disk, look_for_holes)
                                        : print_picture_and_extents(disk, look_for_holes));

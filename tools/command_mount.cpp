@@ -5,6 +5,7 @@
 
 #include "fuse/serve.h"
 #include "tools/commands.h"
+#include "tools/passphrase.h"
 
 namespace flatimg::tools {
 
@@ -18,6 +19,7 @@ constexpr std::string_view kOptionsHelp = R"(Options of -o, separated by commas 
   allow-path=DIR[:DIR]    directories whose files the image may name, besides its own
   overlay=FILE            write to FILE, a qcow2 over the image, which is made when there is none
   backing=FILE            the backing file, instead of what the image says
+  key-file=FILE           passphrase of encrypted images; asked for on the terminal otherwise
   cache-size=SIZE         budget for metadata and decoded blocks (64M)
   flush-interval=SECONDS  oldest age of unwritten metadata (5)
   discard=unmap|ignore    what punching holes and trim do (unmap)
@@ -41,13 +43,26 @@ struct MountArguments {
 
 Result<flat::MountRequest> request_from(const MountArguments& arguments, flat::UnknownOption unknown) {
   TRY(flat::MountOptions options, flat::parse_options(arguments.option_lists, unknown));
-  return flat::MountRequest{arguments.source, arguments.mountpoint, std::move(options)};
+  return flat::MountRequest{arguments.source, arguments.mountpoint, std::move(options), nullptr};
+}
+
+/// Now, while this is still the user's own process: in his folder, with his terminal.
+Result<void> find_passphrase(flat::MountRequest& request) {
+  catalog::OpenRequest image;
+  image.path = request.source;
+  image.format = request.options.format;
+  image.allowed_directories = request.options.allowed_directories;
+  image.backing = request.options.backing;
+  image.overlay = request.options.overlay;
+  TRY(request.passphrase, passphrase_for(image, request.options.key_file));
+  return {};
 }
 
 int run_mount(const MountArguments& arguments) {
-  const auto request = request_from(arguments, flat::UnknownOption::Refuse);
+  auto request = request_from(arguments, flat::UnknownOption::Refuse);
   if (!request) return complain(request.error());
-  return flat::serve(*request, arguments.foreground ? flat::Run::Foreground : flat::Run::Background);
+  if (const auto found = find_passphrase(*request); !found) return complain(found.error());
+  return flat::serve(*std::move(request), arguments.foreground ? flat::Run::Foreground : flat::Run::Background);
 }
 
 /// mount(8): SPEC DIR [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE], in any order.
@@ -92,9 +107,12 @@ int run_mount_helper(int argc, char** argv) {
   opterr = 0;
   const auto arguments = parse_helper_arguments(argc, argv);
   if (!arguments) return complain(arguments.error()), kUsageBit;
-  const auto request = request_from(arguments->mount, arguments->unknown);
+  auto request = request_from(arguments->mount, arguments->unknown);
   if (!request) return complain(request.error()), kUsageBit;
-  if (!arguments->fake) return flat::serve(*request, flat::Run::Background) == 0 ? 0 : kMountFailedBit;
+  if (!arguments->fake) {
+    if (const auto found = find_passphrase(*request); !found) return complain(found.error()), kMountFailedBit;
+    return flat::serve(*std::move(request), flat::Run::Background) == 0 ? 0 : kMountFailedBit;
+  }
   if (const auto checked = flat::check_request(*request); !checked) return complain(checked.error()), kMountFailedBit;
   return 0;
 }

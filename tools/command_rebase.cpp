@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "catalog/backing.h"
 #include "tools/image_change.h"
+#include "tools/passphrase.h"
 #include "tools/progress_bar.h"
 #include "transfer/rebase.h"
 
@@ -25,9 +26,10 @@ struct RebaseOptions {
   }
 };
 
-Result<std::optional<catalog::FoundBacking>> find_backing(const RebaseOptions& options) {
+Result<std::optional<catalog::FoundBacking>> find_backing(const RebaseOptions& options,
+                                                          const catalog::BackingRequest& request) {
   if (options.backing.empty()) return std::optional<catalog::FoundBacking>();
-  TRY(catalog::FoundBacking found, catalog::open_backing(options.request()));
+  TRY(catalog::FoundBacking found, catalog::open_backing(request));
   if (!options.image.quiet) {
     for (const std::string& note : found.notes) complain(note);
   }
@@ -36,9 +38,13 @@ Result<std::optional<catalog::FoundBacking>> find_backing(const RebaseOptions& o
 
 // The contents first, the name when they are safe.
 Result<std::optional<catalog::BackingName>> move_contents(const RebaseOptions& options) {
-  TRY(catalog::Opened opened, catalog::open_image(open_request(options.image)));
+  catalog::OpenRequest request = open_request(options.image);
+  TRY(request.passphrase, passphrase_for(request, options.image.key_file));
+  TRY(catalog::Opened opened, catalog::open_image(request));
   Disk overlay(std::move(opened.chain), {});
-  TRY(std::optional<catalog::FoundBacking> found, find_backing(options));
+  catalog::BackingRequest backing = options.request();
+  backing.passphrase = std::move(request.passphrase);
+  TRY(std::optional<catalog::FoundBacking> found, find_backing(options, backing));
   std::optional<catalog::BackingName> name;
   std::unique_ptr<Disk> base;
   if (found) {
@@ -60,7 +66,9 @@ Result<std::optional<catalog::BackingName>> name_only(const RebaseOptions& optio
   if (!options.backing_format.empty()) {
     return std::optional(catalog::BackingName{options.backing, options.backing_format});
   }
-  TRY(const auto found, find_backing(options));
+  catalog::BackingRequest request = options.request();
+  request.content = catalog::OpenRequest::Content::NotNeeded;
+  TRY(const auto found, find_backing(options, request));
   return std::optional(catalog::BackingName{options.backing, found->opened.format});
 }
 

@@ -1,6 +1,7 @@
 #include "tools/image_change.h"
 
 #include "base/log.h"
+#include "tools/passphrase.h"
 
 namespace flatimg::tools {
 
@@ -25,7 +26,7 @@ catalog::OpenRequest open_request(const ChangeOptions& options) {
 }
 
 Result<void> change_image(const ChangeOptions& options, const std::function<Result<void>(Disk&)>& change) {
-  TRY(catalog::Opened opened, catalog::open_image(open_request(options)));
+  TRY(catalog::Opened opened, open_with_passphrase(open_request(options), options.key_file));
   for (const std::string& note : opened.notes) log(LogLevel::Warning, "{}", note);
   Disk disk(std::move(opened.chain), DiskOptions());
   const auto changed = change(disk);

@@ -62,13 +62,14 @@ Result<MapEntry> MapWalk::entry_of_zeroes(const Disk::Resolved& piece, const Zer
     entry.offset = HostOffset(entry.where.begin.value());
   } else {
     entry.present = zeroes.recorded;
-    if (zeroes.space_reserved) entry.offset = zeroes.at;
+    if (zeroes.space_reserved && !piece.image->traits().enciphered) entry.offset = zeroes.at;
   }
   return entry;
 }
 
 Result<MapEntry> MapWalk::entry_of_file(const Disk::Resolved& piece, const InFile& stored) const {
   MapEntry entry{.where = piece.extent.where, .depth = piece.depth, .present = true, .data = true};
+  if (stored.cipher) return entry;  // neither are the bytes there those of the disk, nor are its holes zeroes
   entry.offset = stored.at;
   if (piece.depth >= look_for_holes_.size() || !look_for_holes_[piece.depth]) return entry;
   TRY(const HostRange data, stored.file->next_data(stored.at));

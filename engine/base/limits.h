@@ -24,6 +24,11 @@ inline constexpr std::uint32_t kQcow2BackingName = 1023;
 inline constexpr std::uint32_t kQcow2Bitmaps = 65535;
 inline constexpr std::uint64_t kQcow2HostOffset = (std::uint64_t{1} << 56) - 1;
 
+inline constexpr ByteCount kLuksHeader = 32_MiB;                      // with all its key slots
+inline constexpr std::uint64_t kLuksRounds = std::uint64_t{1} << 26;  // of key derivation, for all slots: some 20 s
+inline constexpr std::uint32_t kLuksStripes = 1u << 16;               // of one key slot; everybody uses 4000
+inline constexpr ByteCount kPassphrase = 8_MiB;                       // what cryptsetup takes from a key file
+
 inline constexpr ByteCount kRequest = 32_MiB;  // one read or write that the engine takes at once
 
 }  // namespace flatimg::limits

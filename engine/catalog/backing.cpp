@@ -19,6 +19,8 @@ Result<FoundBacking> open_backing(const BackingRequest& request) {
   backing.format = request.format;
   backing.access = Access::ReadOnly;
   backing.allowed_directories = request.allowed_directories;
+  backing.passphrase = request.passphrase;
+  backing.content = request.content;
   FoundBacking result;
   TRY(result.opened, open_image(backing));
   if (!request.format) {

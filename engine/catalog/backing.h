@@ -15,6 +15,8 @@ struct BackingRequest {
   std::string name;                   // as it is to be recorded: relative to the image's directory
   std::optional<std::string> format;  // nullopt: probe
   std::vector<std::string> allowed_directories;
+  std::shared_ptr<const Secret> passphrase = nullptr;
+  OpenRequest::Content content = OpenRequest::Content::Needed;
 };
 
 struct FoundBacking {

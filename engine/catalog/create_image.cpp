@@ -15,8 +15,9 @@ namespace {
 // Looks at the backing file: it must exist where the gate lets it be found later; its size and format are the defaults.
 Result<void> consult_backing(const CreateRequest& request, qcow2::CreateOptions& options, bool needs_size,
                              std::vector<std::string>& notes) {
-  TRY(const FoundBacking found,
-      open_backing({request.path, *options.backing_name, options.backing_format, request.allowed_directories}));
+  BackingRequest wanted{request.path, *options.backing_name, options.backing_format, request.allowed_directories};
+  wanted.content = OpenRequest::Content::NotNeeded;
+  TRY(const FoundBacking found, open_backing(wanted));
   options.backing_format = found.opened.format;
   notes.insert(notes.end(), found.notes.begin(), found.notes.end());
   if (needs_size) options.size = align_up(found.opened.chain.front()->size(), 512_B);

@@ -1,11 +1,13 @@
 // Makes new images.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/secret.h"
 #include "catalog/inspect.h"
 
 namespace flatimg::catalog {
@@ -19,6 +21,7 @@ struct CreateRequest {
   std::optional<std::string> backing;         // as it is to be recorded: relative to the new image's directory
   std::optional<std::string> backing_format;  // nullopt: probed and recorded
   std::vector<std::string> allowed_directories;
+  std::shared_ptr<const Secret> passphrase;  // of the new image, when the options ask for encryption
 };
 
 /// Makes an image, over what is there unless somebody has it open. Options that make no sense are refused before

@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/text.h"
+#include "catalog/encrypt_options.h"
 
 namespace flatimg::catalog {
 
@@ -100,12 +101,9 @@ const Words& raw_words() {
 Result<Options> options_from(const CreateRequest& request, const Words& words) {
   Options options;
   for (const auto& [name, value] : request.options) {
+    if (request.format == "qcow2" && is_encrypt_word(name)) continue;  // encryption_options() reads them
     const auto word = words.find(name);
-    if (word == words.end()) {
-      const bool encryption = name.starts_with("encrypt");
-      return fail(encryption ? ErrorKind::Unsupported : ErrorKind::BadUsage, "{} '{}'",
-                  encryption ? "encrypted images cannot be made yet: parameter" : "Invalid parameter", shown(name));
-    }
+    if (word == words.end()) return fail(ErrorKind::BadUsage, "Invalid parameter '{}'", shown(name));
     CHECK(word->second(options, value));
   }
   if (request.backing) options.backing_name = request.backing;
@@ -128,7 +126,12 @@ std::optional<ByteCount> parse_size(std::string_view text) {
   return scaled ? std::optional(ByteCount(*scaled)) : std::nullopt;
 }
 
-Result<Options> qcow2_options(const CreateRequest& request) { return options_from(request, qcow2_words()); }
+Result<Options> qcow2_options(const CreateRequest& request) {
+  TRY(Options options, options_from(request, qcow2_words()));
+  TRY(options.encryption, encryption_options(request));
+  options.passphrase = request.passphrase;
+  return options;
+}
 
 Result<Options> raw_options(const CreateRequest& request) {
   if (request.backing || request.backing_format) {

@@ -165,6 +165,8 @@ Result<Image*> Opener::open_qcow2(Source source) {
   options.writable = source.access == Access::ReadWrite;
   options.cache_size = cache_share;
   options.flush_interval = request_.flush_interval;
+  options.passphrase = request_.passphrase.get();
+  if (request_.content == OpenRequest::Content::NotNeeded) options.content = qcow2::Content::NotNeeded;
   TRY(auto image,
       qcow2::Qcow2Image::open(std::move(source.file), std::move(header), std::move(data_file), below, options));
   return keep(std::move(image));

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/secret.h"
 #include "catalog/probe.h"
 #include "host/posix_file.h"
 #include "image/image.h"
@@ -36,6 +37,11 @@ struct OpenRequest {
   ByteCount cache_size{64u << 20};
   std::chrono::milliseconds flush_interval{5000};
   bool locks = true;
+  /// Of every encrypted image of the chain. Whoever asks lets go of it as soon as the image is open.
+  std::shared_ptr<const Secret> passphrase;
+  /// NotNeeded: only sizes and maps are asked for, so that encrypted images open without a passphrase.
+  enum class Content { Needed, NotNeeded };
+  Content content = Content::Needed;
 };
 
 struct Opened {

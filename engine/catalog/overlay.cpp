@@ -1,5 +1,7 @@
 #include "catalog/overlay.h"
 
+#include <algorithm>
+
 #include "base/checked.h"
 #include "base/text.h"
 #include "host/gate.h"
@@ -28,6 +30,10 @@ Result<void> make_overlay_if_absent(const OpenRequest& request) {
   options.size = align_up(opened.chain.front()->size(), 512_B);
   TRY(options.backing_name, Gate::name_for(request.path, path));
   options.backing_format = opened.format;
+  if (std::ranges::any_of(opened.chain, [](const auto& image) { return image->traits().enciphered; })) {
+    options.encryption = qcow2::EncryptionOptions{};
+    options.passphrase = request.passphrase;
+  }
   auto made = [&]() -> Result<void> {
     CHECK(qcow2::check_options(options));
     TRY(NewFile file, NewFile::at(path, NewFile::Existing::MustBeEmpty, NewFile::kPrivate));

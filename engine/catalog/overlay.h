@@ -9,7 +9,8 @@ namespace flatimg::catalog {
 Result<bool> overlay_exists(const std::string& path);
 
 /// Makes request.overlay over request.path where there is none yet (or an empty file). The overlay can be read by its
-/// owner only. Nothing is left behind on failure.
+/// owner only; it is encrypted (LUKS, the same passphrase) when something of the image is. Nothing is left behind on
+/// failure.
 Result<void> make_overlay_if_absent(const OpenRequest& request);
 
 }  // namespace flatimg::catalog

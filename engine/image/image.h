@@ -21,6 +21,7 @@
 #include "base/result.h"
 #include "host/host_file.h"
 #include "image/report.h"
+#include "image/sector_transform.h"
 
 namespace flatimg {
 
@@ -31,6 +32,7 @@ struct InFile {
   HostFile* file = nullptr;
   HostOffset at;
   bool in_place = false;  // may be overwritten where it is
+  Enciphered cipher = {};
 };
 /// Reads as zeroes.
 struct Zeroes {
@@ -75,7 +77,8 @@ class Placement {
   HostFile* file = nullptr;
   HostOffset at;            // where fill.begin goes
   GuestRange fill;          // whole units around what was asked for: every byte must be written before link()
-  bool reads_zero = false;  // the host space reads as zeroes already: zero bytes need not be written
+  bool reads_zero = false;  // the guest would read zeroes there already: zero bytes need not be written
+  Enciphered cipher = {};   // fill then begins and ends with whole sectors
   std::unique_ptr<Reservation> reservation;
 };
 
@@ -86,6 +89,7 @@ struct Traits {
   ByteCount granule{512};   // what zero() and place() can treat as a whole (a subcluster); 1: any range
   bool writable = false;
   bool fixed_map = false;        // map() never changes: no map lock is needed
+  bool enciphered = false;       // data is enciphered in sectors: writes hold their range as Change, see view/README
   bool has_below = false;        // unallocated ranges show another image
   std::string read_only_reason;  // why a writable file gives a read-only image; empty when it does not
 

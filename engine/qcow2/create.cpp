@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/endian.h"
+#include "crypto/luks_keys.h"
 #include "host/host_file.h"
 #include "qcow2/header_image.h"
 #include "qcow2/layout.h"
@@ -18,19 +19,21 @@ struct Plan {
   std::uint64_t refcount_table = 1;
   std::uint64_t refcount_blocks = 1;
   std::uint64_t l1_table = 0;
+  std::uint64_t crypto_header = 0;
   std::uint64_t l2_tables = 0;
   std::uint64_t data = 0;  // in this file
 
   [[nodiscard]] std::uint64_t first_l1() const { return 1 + refcount_table + refcount_blocks; }
-  [[nodiscard]] std::uint64_t first_l2() const { return first_l1() + l1_table; }
+  [[nodiscard]] std::uint64_t first_crypto() const { return first_l1() + l1_table; }
+  [[nodiscard]] std::uint64_t first_l2() const { return first_crypto() + crypto_header; }
   [[nodiscard]] std::uint64_t first_data() const { return first_l2() + l2_tables; }
   [[nodiscard]] std::uint64_t end() const { return first_data() + data; }
 };
 
 class Creator {
  public:
-  Creator(HostFile& file, HostFile* data_file, const CreateOptions& options)
-      : file_(file), data_file_(data_file), options_(options), cluster_(options.cluster_size.value()) {}
+  Creator(HostFile& file, HostFile* data_file, const CreateOptions& options, const std::optional<crypto::NewLuks>& luks)
+      : file_(file), data_file_(data_file), options_(options), luks_(luks), cluster_(options.cluster_size.value()) {}
 
   Result<void> create();
 
@@ -44,16 +47,21 @@ class Creator {
   [[nodiscard]] std::uint64_t l1_entries() const { return ceil_divide(guest_clusters(), cluster_ / entry_bytes()); }
   [[nodiscard]] HostOffset place_of(std::uint64_t cluster) const { return HostOffset(cluster * cluster_); }
 
+  [[nodiscard]] HostRange crypto_header() const { return {place_of(plan_.first_crypto()), luks_->header.payload}; }
+  [[nodiscard]] Entry preallocated_entry(HostOffset host) const;
+
   [[nodiscard]] Plan plan() const;
   Result<void> reserve_data();
   Result<void> write_refcounts();
   Result<void> write_l1();
+  Result<void> write_crypto_header();
   Result<void> write_l2_tables();
   Result<void> write_header();
 
   HostFile& file_;
   HostFile* data_file_;
   const CreateOptions& options_;
+  const std::optional<crypto::NewLuks>& luks_;
   std::uint64_t cluster_;
   Plan plan_;
 };
@@ -62,6 +70,7 @@ class Creator {
 Plan Creator::plan() const {
   Plan plan;
   plan.l1_table = ceil_divide(l1_entries() * 8, cluster_);
+  if (luks_) plan.crypto_header = ceil_divide(luks_->header.payload.value(), cluster_);
   if (with_tables()) {
     plan.l2_tables = l1_entries();
     plan.data = options_.data_file_name ? 0 : guest_clusters();
@@ -124,18 +133,37 @@ Result<void> Creator::write_l1() {
   return table.empty() ? Result<void>() : file_.write(place_of(plan_.first_l1()), table);
 }
 
+Result<void> Creator::write_crypto_header() {
+  if (!luks_) return {};
+  const auto head = crypto::luks_header_bytes(luks_->header);
+  CHECK(file_.write(crypto_header().begin, std::span<const std::byte>(head)));
+  return file_.write(crypto_header().begin + luks_->header.slots[0].material, luks_->material);
+}
+
+// Subclusters stay unallocated: the backing file shows through. In a raw data file they are data, so that the file is
+// right without the tables.
+Entry Creator::preallocated_entry(HostOffset host) const {
+  Entry entry{host.value() | kCopied, 0};
+  const bool zero = options_.encryption.has_value();
+  if (!options_.extended_l2) {
+    entry.word |= zero ? kZeroFlag : 0;
+  } else if (options_.raw_data_file) {
+    entry.bitmap = zero ? kAllAllocatedBitmap << kSubclusters : kAllAllocatedBitmap;
+  }
+  return entry;
+}
+
 Result<void> Creator::write_l2_tables() {
   const std::uint64_t entries = cluster_ / entry_bytes();
-  // In a data file the place is that of the guest. Subclusters stay unallocated: the backing file shows through.
+  // In a data file the place is that of the guest.
   const std::uint64_t first = options_.data_file_name ? 0 : plan_.first_data();
-  const bool subclusters_are_data = options_.extended_l2 && options_.raw_data_file;
   std::vector<std::byte> table(cluster_);
   for (std::uint64_t i = 0; i < plan_.l2_tables; ++i) {
     for (std::uint64_t j = 0; j < entries; ++j) {
       const std::uint64_t guest = i * entries + j;
-      const std::uint64_t word = guest < guest_clusters() ? place_of(first + guest).value() | kCopied : 0;
-      store_be(std::span(table), j * entry_bytes(), word);
-      if (subclusters_are_data) store_be(std::span(table), j * 16 + 8, word == 0 ? 0 : kAllAllocatedBitmap);
+      const Entry entry = guest < guest_clusters() ? preallocated_entry(place_of(first + guest)) : Entry{};
+      store_be(std::span(table), j * entry_bytes(), entry.word);
+      if (options_.extended_l2) store_be(std::span(table), j * 16 + 8, entry.bitmap);
     }
     CHECK(file_.write(place_of(plan_.first_l2() + i), table));
   }
@@ -146,6 +174,7 @@ Result<void> Creator::write_header() {
   TablePlaces places;
   places.l1_entries = static_cast<std::uint32_t>(l1_entries());
   if (plan_.l1_table != 0) places.l1_table = place_of(plan_.first_l1());
+  if (luks_) places.crypto_header = crypto_header();
   places.refcount_table = place_of(1);
   places.refcount_table_clusters = static_cast<std::uint32_t>(plan_.refcount_table);
   TRY(const std::vector<std::byte> cluster, header_cluster(options_, places));
@@ -155,7 +184,9 @@ Result<void> Creator::write_header() {
 }
 
 Result<void> Creator::create() {
-  CHECK(header_cluster(options_, {}));  // before anything is changed
+  TablePlaces anywhere;
+  if (luks_) anywhere.crypto_header = HostRange{};
+  CHECK(header_cluster(options_, anywhere));  // before anything is changed
   plan_ = plan();
   const ByteCount bytes(plan_.end() * cluster_);
   if (file_.is_block_device()) {
@@ -167,6 +198,7 @@ Result<void> Creator::create() {
   if (data_file_ != nullptr) CHECK(data_file_->barrier());
   CHECK(write_l2_tables());
   CHECK(write_l1());
+  CHECK(write_crypto_header());
   CHECK(write_refcounts());
   return write_header();
 }
@@ -176,7 +208,12 @@ Result<void> Creator::create() {
 Result<void> create(HostFile& file, HostFile* data_file, const CreateOptions& options) {
   CHECK(check_options(options));
   if (options.size.value() % 512 != 0) return fail(ErrorKind::BadUsage, "Image size must be a multiple of 512");
-  return Creator(file, data_file, options).create();
+  std::optional<crypto::NewLuks> luks;
+  if (options.encryption && options.encryption->method == EncryptionOptions::Method::Luks) {
+    const EncryptionOptions& wanted = *options.encryption;
+    TRY(luks, crypto::make_luks(wanted.algorithms, options.passphrase->bytes(), wanted.iteration_time));
+  }
+  return Creator(file, data_file, options, luks).create();
 }
 
 }  // namespace flatimg::qcow2

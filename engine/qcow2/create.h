@@ -1,17 +1,23 @@
 // Makes a new qcow2 image in an empty file.
 //
 // The layout of a fresh image is QEMU's: header in cluster 0, then refcount table, refcount blocks, L1 table; with
-// preallocation the L2 tables and the data clusters behind it, in the order of the guest.
+// preallocation the L2 tables and the data clusters behind it, in the order of the guest. The encryption header of an
+// encrypted image stands behind the L1 table. Its preallocated clusters are marked as zero, because what the host shows
+// there is noise to the guest.
 //
 // Invariants:
 //   1. The header is written last, behind a barrier: until then the file is not an image.
 //   2. Every cluster up to the end of the file is in use and has counter 1.
 #pragma once
 
+#include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "base/result.h"
+#include "base/secret.h"
+#include "crypto/luks_header.h"
 #include "qcow2/header.h"
 
 namespace flatimg {
@@ -27,6 +33,14 @@ enum class Preallocation {
   Full,      // and the data is written, as zeroes
 };
 
+/// How a new image is encrypted.
+struct EncryptionOptions {
+  enum class Method : std::uint32_t { Aes = 1, Luks = 2 };
+  Method method = Method::Luks;
+  crypto::LuksAlgorithms algorithms;  // of LUKS
+  std::chrono::milliseconds iteration_time{2000};
+};
+
 struct CreateOptions {
   ByteCount size;  // of the virtual disk; a multiple of 512
   std::uint32_t version = 3;
@@ -40,6 +54,8 @@ struct CreateOptions {
   std::optional<std::string> data_file_name;
   bool raw_data_file = false;
   Preallocation preallocation = Preallocation::Off;
+  std::optional<EncryptionOptions> encryption;
+  std::shared_ptr<const Secret> passphrase;  // needed with encryption
 };
 
 /// BadUsage for options that contradict each other or the format, in qemu-img's words. Touches nothing.

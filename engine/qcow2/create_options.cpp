@@ -2,6 +2,7 @@
 #include <bit>
 
 #include "base/limits.h"
+#include "crypto/luks_keys.h"
 #include "qcow2/create.h"
 
 namespace flatimg::qcow2 {
@@ -66,12 +67,27 @@ Result<void> check_other_files(const CreateOptions& options) {
   return {};
 }
 
+Result<void> check_encryption(const CreateOptions& options) {
+  if (!options.encryption) return {};
+  if (options.encryption->method == EncryptionOptions::Method::Luks) {
+    CHECK(crypto::check_creatable(options.encryption->algorithms));
+  }
+  if (options.version < 3 && options.preallocation != Preallocation::Off) {
+    return fail(ErrorKind::BadUsage,
+                "Encryption and preallocation can only be used together with compatibility level 1.1 and above (use "
+                "compat=1.1)");
+  }
+  if (options.passphrase) return {};
+  return fail(ErrorKind::BadUsage, "an encrypted image needs a passphrase: give a file that holds it with --key-file");
+}
+
 }  // namespace
 
 Result<void> check_options(const CreateOptions& options) {
   CHECK(check_numbers(options));
   CHECK(check_version(options));
-  return check_other_files(options);
+  CHECK(check_other_files(options));
+  return check_encryption(options);
 }
 
 }  // namespace flatimg::qcow2

@@ -45,8 +45,8 @@ Result<void> Qcow2Image::write_back() {
   return free_space_.finish_release(std::move(unlinked));
 }
 
-// Keeps what waits within the budget: writers are slowed. They fail only when nothing can be written back any more, with
-// what the host said, because memory would grow without bound.
+// Keeps what waits within the budget: writers are slowed. They fail only when nothing can be written back any more,
+// with what the host said, because memory would grow without bound.
 Result<void> Qcow2Image::throttle() {
   constexpr std::uint64_t kMostPending = 1u << 20;  // clusters; 16 bytes each while they wait
   const std::size_t limit = l2_.dirty_limit();

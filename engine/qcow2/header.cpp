@@ -145,6 +145,24 @@ Result<void> check_tables(const Header& header, HeaderUse use) {
   return {};
 }
 
+// --- encryption ----------------------------------------------------------------------------------------------------
+
+// A LUKS header is small; one that is not would only cost memory.
+Result<void> check_encryption(const Header& header) {
+  constexpr std::uint32_t kLuks = 2;
+  if (header.crypt_method != kLuks) {
+    if (!header.crypto_header) return {};
+    return fail(ErrorKind::InvalidImage, "there is an encryption header, but the image is not encrypted with LUKS");
+  }
+  if (!header.crypto_header)
+    return fail(ErrorKind::InvalidImage, "the image is encrypted, but has no encryption header");
+  if (header.crypto_header->length > limits::kLuksHeader) {
+    return fail(ErrorKind::Limit, "an encryption header of {} bytes is too large",
+                header.crypto_header->length.value());
+  }
+  return check_table("encryption header", header.crypto_header->begin, header.crypto_header->length, header.cluster());
+}
+
 // --- extensions and the backing name --------------------------------------------------------------------------------
 
 Result<void> note_extension(Header& header, const Extension& found) {
@@ -249,6 +267,7 @@ Result<Header> parse_header(Bytes area, ByteCount file_size, HeaderUse use) {
   CHECK(read_extensions(header, extension_area));
   CHECK(check_features(header));
   CHECK(check_tables(header, use));
+  CHECK(check_encryption(header));
   return header;
 }
 

@@ -89,6 +89,7 @@ void put_fixed_fields(ClusterWriter& cluster, const CreateOptions& options, cons
   cluster.put(4, options.version);
   cluster.put(20, static_cast<std::uint32_t>(std::countr_zero(options.cluster_size.value())));
   cluster.put(24, options.size.value());
+  if (options.encryption) cluster.put(32, static_cast<std::uint32_t>(options.encryption->method));
   cluster.put(36, places.l1_entries);
   cluster.put(40, places.l1_table.value());
   cluster.put(48, places.refcount_table.value());
@@ -108,9 +109,18 @@ void put_version_3_fields(ClusterWriter& cluster, const CreateOptions& options) 
   cluster.put(104, static_cast<unsigned char>(options.compression));
 }
 
-void append_extensions(ClusterWriter& cluster, const CreateOptions& options) {
+std::string crypto_pointer(HostRange where) {
+  std::string payload(16, '\0');
+  const auto bytes = std::as_writable_bytes(std::span(payload));
+  store_be(bytes, 0, where.begin.value());
+  store_be(bytes, 8, where.length.value());
+  return payload;
+}
+
+void append_extensions(ClusterWriter& cluster, const CreateOptions& options, const TablePlaces& places) {
   if (options.backing_format) cluster.append_extension(extension::kBackingFormat, *options.backing_format);
   if (options.data_file_name) cluster.append_extension(extension::kDataFile, *options.data_file_name);
+  if (places.crypto_header) cluster.append_extension(extension::kCrypto, crypto_pointer(*places.crypto_header));
   if (options.version >= 3 && options.cluster_size > kLargestClusterWithoutFeatureNames) {
     cluster.append_extension(extension::kFeatureNames, feature_names());
   }
@@ -123,7 +133,7 @@ Result<std::vector<std::byte>> header_cluster(const CreateOptions& options, cons
   ClusterWriter cluster(options.cluster_size, options.version >= 3 ? kV3Length : kV2Length);
   put_fixed_fields(cluster, options, places);
   if (options.version >= 3) put_version_3_fields(cluster, options);
-  append_extensions(cluster, options);
+  append_extensions(cluster, options, places);
   if (options.backing_name) {
     cluster.put(8, std::uint64_t{cluster.append_text(*options.backing_name)});
     cluster.put(16, static_cast<std::uint32_t>(options.backing_name->size()));

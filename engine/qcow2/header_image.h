@@ -14,6 +14,7 @@ struct TablePlaces {
   HostOffset l1_table;
   HostOffset refcount_table;
   std::uint32_t refcount_table_clusters = 0;
+  std::optional<HostRange> crypto_header;
 };
 
 /// Header, extensions and backing name in one cluster. BadUsage when they do not fit.

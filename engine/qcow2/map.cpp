@@ -105,8 +105,9 @@ Result<Extent> Qcow2Image::data_extent(Extent extent, Meaning meaning, Look look
       break;
   }
   const HostOffset at = host_of(meaning, extent.where.begin);
+  const Enciphered cipher = encryption_ ? encryption_->at(at, extent.where.begin) : Enciphered{};
   if (data_file_) {
-    extent.source = InFile{data_file_.get(), at, traits_.writable && meaning.copied};
+    extent.source = InFile{data_file_.get(), at, traits_.writable && meaning.copied, cipher};
     return extent;
   }
   const std::uint64_t first = cluster_number(at);
@@ -121,7 +122,7 @@ Result<Extent> Qcow2Image::data_extent(Extent extent, Meaning meaning, Look look
     return fail(ErrorKind::CorruptImage, "{}: guest byte {} is stored in host cluster {}, which holds a table",
                 file_->name(), extent.where.begin.value(), first);
   }
-  extent.source = InFile{file_.get(), at, traits_.writable && meaning.copied};
+  extent.source = InFile{file_.get(), at, traits_.writable && meaning.copied, cipher};
   return extent;
 }
 

@@ -61,10 +61,14 @@ Qcow2Image::Qcow2Image(std::unique_ptr<HostFile> file, Header header, std::uniqu
 Result<std::unique_ptr<Qcow2Image>> Qcow2Image::open(std::unique_ptr<HostFile> file, Header header,
                                                      std::unique_ptr<HostFile> data_file, Image* below,
                                                      OpenOptions options) {
+  std::unique_ptr<const Encryption> encryption;
   if (header.crypt_method != 0) {
-    return fail(ErrorKind::Unsupported, "{}: encrypted images are not supported: convert it with qemu-img",
-                file->name());
+    encryption = Encryption::locked();
+    if (options.content == Content::Needed) {
+      TRY(encryption, Encryption::open(*file, header, options.passphrase));
+    }
   }
+  options.passphrase = nullptr;
   std::string read_only_reason;
   if (options.writable && header.has(incompatible::kCorrupt)) {
     read_only_reason = "it is marked corrupt: repair it with flatimg check -r all";
@@ -78,6 +82,8 @@ Result<std::unique_ptr<Qcow2Image>> Qcow2Image::open(std::unique_ptr<HostFile> f
   std::unique_ptr<Qcow2Image> image(
       new Qcow2Image(std::move(file), std::move(header), std::move(data_file), below, options));
   image->traits_.read_only_reason = std::move(read_only_reason);
+  image->traits_.enciphered = encryption != nullptr;
+  image->encryption_ = std::move(encryption);
   CHECK(image->load());
   return image;
 }
@@ -86,6 +92,7 @@ Result<void> Qcow2Image::load() {
   CHECK(check_place("L1 table", {header_.l1_table, ByteCount(header_.l1_entries) * 8}));
   CHECK(check_place("refcount table",
                     {header_.refcount_table, ByteCount(header_.refcount_table_clusters) * header_.cluster().value()}));
+  if (header_.crypto_header) CHECK(check_place("encryption header", *header_.crypto_header));
   CHECK(l1_.read(*file_, header_.l1_table, header_.l1_entries));
   CHECK(free_space_.open());
   CHECK(check_tables_apart());
@@ -108,7 +115,8 @@ Result<void> Qcow2Image::check_place(std::string_view what, HostRange range) con
   return {};
 }
 
-// Every L2 table is a cluster of the file, and no two tables (header, L1, L2, refcounts) lie on each other.
+// Every L2 table is a cluster of the file, and no two tables (header, L1, L2, refcounts, encryption header) lie on each
+// other.
 Result<void> Qcow2Image::check_tables_apart() {
   std::vector<std::uint64_t> clusters;
   for (std::uint64_t index = 0; index < l1_.size(); ++index) {
@@ -122,6 +130,8 @@ Result<void> Qcow2Image::check_tables_apart() {
   for (const ClusterRun& run : free_space_.refcount_clusters()) {
     for (std::uint64_t cluster = run.first; cluster < run.end(); ++cluster) clusters.push_back(cluster);
   }
+  const ClusterRun crypto = crypto_header_clusters();
+  for (std::uint64_t cluster = crypto.first; cluster < crypto.end(); ++cluster) clusters.push_back(cluster);
   clusters.push_back(0);
   std::sort(clusters.begin(), clusters.end());
   if (const auto twice = std::adjacent_find(clusters.begin(), clusters.end()); twice != clusters.end()) {
@@ -129,6 +139,12 @@ Result<void> Qcow2Image::check_tables_apart() {
                 file_->name(), *twice);
   }
   return {};
+}
+
+ClusterRun Qcow2Image::crypto_header_clusters() const {
+  if (!header_.crypto_header) return {};
+  return {cluster_number(header_.crypto_header->begin),
+          ceil_divide(header_.crypto_header->length.value(), layout_.cluster().value())};
 }
 
 // A bounded look at the L2 tables: an image that was cut off should be refused, not fail when it is read. Larger images
@@ -194,6 +210,7 @@ Result<void> Qcow2Image::protect_tables() {
   free_space_.protect({cluster_number(header_.l1_table),
                        ceil_divide(header_.l1_entries * std::uint64_t{8}, header_.cluster().value())});
   free_space_.protect_refcounts();
+  free_space_.protect(crypto_header_clusters());
   for (std::uint64_t index = 0; index < l1_.size(); ++index) {
     if (const auto table = table_of(index); table && *table) free_space_.protect({cluster_number((*table)->at), 1});
   }

@@ -106,6 +106,7 @@ Placement Qcow2Image::placement(GuestRange fill, std::unique_ptr<Reservation> re
   result.file = &data_holder();
   result.at = first_cluster + fill.begin % layout_.cluster();
   result.fill = fill;
+  if (encryption_) result.cipher = encryption_->at(result.at, fill.begin);
   result.reservation = std::move(reservation);
   return result;
 }
@@ -175,7 +176,7 @@ Result<Placement> Qcow2Image::place_fresh(GuestRange want, EntryPlace place) {
   auto reservation = std::make_unique<Reservation>(*this, std::move(place), Reservation::Space::Fresh, grant, host);
   reservation->clusters = wanted;
   Placement result = placement(fill, std::move(reservation), host);
-  result.reads_zero = grant.reads_zero;
+  result.reads_zero = grant.reads_zero && !encryption_;  // zeroes of the host are noise when they are deciphered
   return result;
 }
 

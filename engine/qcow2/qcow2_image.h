@@ -9,6 +9,7 @@
 //   resize.cpp   another size of the disk
 //   switch.cpp   the header from one set of tables to another
 //   encoded.cpp  compressed clusters
+//   encryption.h enciphered clusters
 //
 // Locks, beside the map lock that callers hold: tables_mutex_ (ImageState) to create or copy an L2 table; FreeSpace's
 // own. Entries of one guest cluster change only under the map lock, so readers need none.
@@ -18,18 +19,25 @@
 #include <chrono>
 #include <memory>
 
+#include "base/secret.h"
 #include "cache/flusher.h"
 #include "codec/decoded_cache.h"
 #include "image/image.h"
+#include "qcow2/encryption.h"
 #include "qcow2/free_space.h"
 #include "qcow2/header_core.h"
 
 namespace flatimg::qcow2 {
 
+/// Whether guest data is going to be read or written. An encrypted image needs no passphrase when it is not.
+enum class Content { Needed, NotNeeded };
+
 struct OpenOptions {
   bool writable = false;
   ByteCount cache_size{64u << 20};
   std::chrono::milliseconds flush_interval{5000};
+  const Secret* passphrase = nullptr;  // of an encrypted image; used while it is opened only
+  Content content = Content::Needed;
 };
 
 /// Reads and judges the header of a file that is known to be qcow2.
@@ -65,6 +73,7 @@ class Qcow2Image final : public Image {
 
   // --- open.cpp ---
   Result<void> load();
+  [[nodiscard]] ClusterRun crypto_header_clusters() const;
   Result<void> check_place(std::string_view what, HostRange range) const;
   Result<void> check_tables_apart();
   Result<void> check_data_lies_in_file();
@@ -150,6 +159,7 @@ class Qcow2Image final : public Image {
   Layout layout_;
   Traits traits_;
   OpenOptions options_;
+  std::unique_ptr<const Encryption> encryption_;  // nullptr: data is stored as it is
 
   ResidentTable l1_;
   TableCache l2_;

@@ -8,7 +8,9 @@
 //   shared or compressed     | zero flag, reference dropped    | the same
 //
 // Version 2 without a backing file: the entry becomes 0. With an external data file the offset always stays. A raw data
-// file must be right by itself, so its bytes become zero first.
+// file must be right by itself, so its bytes become zero first. Not those of an encrypted image: zeroes of the host are
+// no zeroes of the guest, so the file is never right by itself, and bytes that are zero before the entry says so would
+// be neither old nor new.
 #include <algorithm>
 
 #include "base/checked.h"
@@ -70,7 +72,7 @@ Result<GuestRange> Qcow2Image::zero_in_table(GuestRange whole, Space space) {
   const std::uint64_t entries =
       ceil_divide((in_page.end() - align_down(in_page.begin, layout_.cluster())).value(), layout_.cluster().value());
   for (std::size_t nth = 0; nth < entries; ++nth) CHECK(check_replaceable(load_entry(place, nth)));
-  if (data_file_) CHECK(data_file_->zero({HostOffset(in_page.begin.value()), in_page.length}, space));
+  if (data_file_ && !encryption_) CHECK(data_file_->zero({HostOffset(in_page.begin.value()), in_page.length}, space));
 
   std::vector<Entry> replaced;
   GuestOffset done = in_page.begin;

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/checked.h"
+#include "view/sector_io.h"
 
 namespace flatimg {
 
@@ -68,7 +69,10 @@ Result<Disk::Resolved> Disk::resolve(GuestRange want, Look look) {
 // --- reading --------------------------------------------------------------------------------------------------------
 
 Result<void> Disk::read_piece(const Resolved& piece, std::span<std::byte> out) {
-  if (const auto* file = std::get_if<InFile>(&piece.extent.source)) return file->file->read(file->at, out);
+  if (const auto* file = std::get_if<InFile>(&piece.extent.source)) {
+    if (file->cipher) return read_enciphered({file->file, file->at, file->cipher}, out);
+    return file->file->read(file->at, out);
+  }
   if (const auto* encoded = std::get_if<Encoded>(&piece.extent.source)) {
     TRY(const auto decoded, piece.image->decode(*encoded));
     std::memcpy(out.data(), decoded->bytes().subspan(piece.decoded_before.value(), out.size()).data(), out.size());

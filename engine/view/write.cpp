@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "view/disk.h"
+#include "view/sector_io.h"
 
 namespace flatimg {
 
@@ -17,6 +18,11 @@ bool is_all_zero(std::span<const std::byte> bytes) {
 
 std::span<const std::byte> part_of(std::span<const std::byte> data, GuestRange range, GuestRange part) {
   return data.subspan((part.begin - range.begin).value(), part.length.value());
+}
+
+Result<void> write_in_place(const InFile& where, std::span<const std::byte> data) {
+  if (where.cipher) return write_enciphered({where.file, where.at, where.cipher}, data);
+  return where.file->write(where.at, data);
 }
 
 // Memory for what is kept around a write: at most two clusters, kept by the thread for the next one.
@@ -47,7 +53,9 @@ Result<void> Disk::write(GuestOffset at, std::span<const std::byte> data) {
     assert(done == range.end());
     return {};
   }
-  {
+  // A sector that is written in part is read first, and one that is read while it is written would be deciphered into
+  // neither the old nor the new bytes: so nobody else is there while an enciphered one is written.
+  if (!top_->traits().enciphered) {
     const RangeLock::Held held(lock_, range, RangeLock::Mode::Use);
     CHECK(check_range(range));
     TRY(done, overwrite_while_in_place(range, data));
@@ -78,6 +86,7 @@ Result<GuestOffset> Disk::overwrite_while_in_place(GuestRange range, std::span<c
     TRY(const Extent extent, top_->map(range, Look::Overwrite));
     const auto* file = std::get_if<InFile>(&extent.source);
     if (file == nullptr || !file->in_place) break;
+    assert(!file->cipher);
     CHECK(file->file->write(file->at, data.first(extent.where.length.value())));
     data = data.subspan(extent.where.length.value());
     range = range.without_first(extent.where.length);
@@ -91,7 +100,7 @@ Result<void> Disk::write_changing(GuestRange range, std::span<const std::byte> d
     const auto* file = std::get_if<InFile>(&extent.source);
     GuestRange part = extent.where;
     if (file != nullptr && file->in_place) {
-      CHECK(file->file->write(file->at, data.first(part.length.value())));
+      CHECK(write_in_place(*file, data.first(part.length.value())));
     } else {
       TRY(Placement placement, top_->place(extent.where));
       part = intersection(placement.fill, extent.where);
@@ -133,6 +142,10 @@ Result<void> Disk::fill_and_link(Placement placement, GuestRange range, std::spa
   TRY(const auto kept_before, kept_bytes(before, memory.first(before.length.value()), placement));
   TRY(const auto kept_after, kept_bytes(after, memory.subspan(before.length.value()), placement));
   const std::array parts{kept_before, data, kept_after};
+  if (placement.cipher) {
+    CHECK(write_whole_sectors({placement.file, placement.at, placement.cipher}, parts));
+    return link_counted(std::move(placement));
+  }
   const ByteCount skipped = kept_before.empty() ? before.length : ByteCount(0);
   CHECK(placement.file->write(placement.at + skipped, parts));
   return link_counted(std::move(placement));

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "view/disk.h"
+#include "view/sector_io.h"
 
 namespace flatimg {
 
@@ -69,13 +70,17 @@ Result<void> Disk::zero_whole_units(GuestRange whole, Space space) {
   return {};
 }
 
-// Literal zeroes, but only where something else is: in place by the host's own means, else like any other write.
+// Literal zeroes, but only where something else is: in place by the host's own means (unless zeroes are enciphered like
+// everything else), else like any other write.
 Result<void> Disk::write_zeroes(GuestRange range) {
   while (!range.empty()) {
     TRY(const Resolved piece, resolve_held(range, Look::Overwrite));
     GuestRange where = piece.extent.where;
     const auto* file = std::get_if<InFile>(&piece.extent.source);
-    if (file != nullptr && piece.depth == 0 && file->in_place) {
+    if (file != nullptr && piece.depth == 0 && file->in_place && file->cipher) {
+      where = where.first(ByteCount(kZeroPiece));
+      CHECK(write_enciphered({file->file, file->at, file->cipher}, std::span(kZeroBytes).first(where.length.value())));
+    } else if (file != nullptr && piece.depth == 0 && file->in_place) {
       CHECK(file->file->zero({file->at, where.length}, Space::Keep));
     } else if (!std::holds_alternative<Zeroes>(piece.extent.source)) {
       where = where.first(ByteCount(kZeroPiece));
@@ -109,11 +114,12 @@ Result<void> Disk::allocate_held(GuestRange range) {
     if (file != nullptr && file->in_place) {
       CHECK(file->file->reserve({file->at, where.length}));
     } else if (zeroes == nullptr || !zeroes->space_reserved) {
+      if (top_->traits().enciphered) where = where.first(ByteCount(kZeroPiece));  // zeroes are written, too
       TRY(Placement placement, top_->place(where));
       where = intersection(placement.fill, where);
       const HostRange host{placement.at, placement.fill.length};
       TRY(const bool zero_all_over, all_zero(intersection(placement.fill, whole_disk())));
-      if (zero_all_over) {
+      if (zero_all_over && !placement.cipher) {
         CHECK(placement.file->zero(host, Space::Keep));
         CHECK(placement.file->reserve(host));
         CHECK(link_counted(std::move(placement)));

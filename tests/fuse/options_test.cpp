@@ -105,8 +105,14 @@ TEST(Options, AnUnknownWordIsIgnoredWhenMount8IsSloppy) {
   EXPECT_TRUE(options->read_only);
 }
 
+TEST(Options, TheKeyFileIsANameOnlyAndReadByNobodyHere) {
+  const auto options = parse_options({"key-file=/no/such/file"}, UnknownOption::Refuse);
+  ASSERT_TRUE(options) << options.error().text;
+  EXPECT_EQ(options->key_file, "/no/such/file");
+}
+
 TEST(Options, WhatIsNotInThisVersionIsUnsupported) {
-  for (const char* word : {"snapshot=1", "key-file=/key"}) {
+  for (const char* word : {"snapshot=1"}) {
     EXPECT_EQ(refused(word).kind, ErrorKind::Unsupported) << word;
   }
 }

@@ -1,0 +1,28 @@
+// The passphrase of encrypted images: from a key file, or asked for on the terminal.
+//
+// A key file's bytes are the passphrase as they are (host/key_file.h). What is typed ends with the line, which is not
+// part of it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/secret.h"
+#include "catalog/open.h"
+
+namespace flatimg::tools {
+
+/// Asks on the terminal, without showing what is typed. Denied, with the way out, when standard input is no terminal or
+/// the question was not answered. A signal that ends programs does so with the terminal as it was before.
+Result<Secret> ask_passphrase(const std::string& question);
+
+/// What `request` needs to be opened: nullptr when nothing of it is encrypted and no key file is given.
+Result<std::shared_ptr<const Secret>> passphrase_for(const catalog::OpenRequest& request, const std::string& key_file);
+
+/// Opens an image with the passphrase that it needs, which is forgotten afterwards.
+Result<catalog::Opened> open_with_passphrase(catalog::OpenRequest request, const std::string& key_file);
+
+/// The passphrase for a new image: asked for twice.
+Result<std::shared_ptr<const Secret>> new_passphrase(const std::string& image, const std::string& key_file);
+
+}  // namespace flatimg::tools
