@@ -68,6 +68,11 @@ Result<void> set_key_file(MountOptions& to, std::string_view value) {
   return {};
 }
 
+Result<void> set_snapshot(MountOptions& to, std::string_view value) {
+  to.snapshot = std::string(value);
+  return {};
+}
+
 Result<void> set_flush_interval(MountOptions& to, std::string_view value) {
   constexpr unsigned kDay = 24 * 60 * 60;
   TRY(const unsigned seconds, parse_number<unsigned>(value, 10, kDay));
@@ -87,10 +92,6 @@ Result<void> set_suffix(MountOptions& to, std::string_view value) {
   if (value.find('/') != std::string_view::npos) return fail(ErrorKind::BadUsage, "'{}' has a slash", value);
   to.suffix = value;
   return {};
-}
-
-Result<void> not_in_this_version(MountOptions& /*to*/, std::string_view /*value*/) {
-  return fail(ErrorKind::Unsupported, "this version of flatimg cannot do that");
 }
 
 Result<void> swallow(MountOptions& /*to*/, std::string_view /*value*/) { return {}; }
@@ -113,7 +114,7 @@ const std::vector<Option>& known_options() {
       {"growable", Takes::Nothing, [](auto& to, auto) { return to.growable = true, Result<void>(); }},
       {"suffix", Takes::Value, set_suffix},
       {"overlay", Takes::Value, set_overlay},
-      {"snapshot", Takes::Value, not_in_this_version},
+      {"snapshot", Takes::Value, set_snapshot},
       {"key-file", Takes::Value, set_key_file},
       {"ro", Takes::Nothing, [](auto& to, auto) { return to.read_only = true, Result<void>(); }},
       {"rw", Takes::Nothing, [](auto& to, auto) { return to.read_only = false, Result<void>(); }},
@@ -183,6 +184,7 @@ Result<MountOptions> parse_options(const std::vector<std::string>& lists, Unknow
   for (const std::string& list : lists) {
     for (const std::string& word : split_list(list)) CHECK(apply_word(word, unknown, options));
   }
+  options.read_only |= options.snapshot.has_value();
   return options;
 }
 

@@ -77,6 +77,7 @@ catalog::OpenRequest open_request(const Place& place, const MountOptions& option
   request.access = options.read_only ? Access::ReadOnly : Access::ReadWrite;
   request.allowed_directories = options.allowed_directories;
   request.backing = options.backing;
+  request.snapshot = options.snapshot;
   request.overlay = options.overlay;
   request.cache_size = options.cache_size;
   request.flush_interval = options.flush_interval;

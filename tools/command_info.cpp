@@ -1,18 +1,16 @@
 // flatimg info: what an image says of itself.
-#include <ctime>
 #include <memory>
 
 #include "base/text.h"
 #include "catalog/describe.h"
 #include "tools/image_options.h"
+#include "tools/snapshot_list.h"
 
 namespace flatimg::tools {
 
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr std::uint64_t kNanoseconds = 1'000'000'000;
 
 // --- JSON -----------------------------------------------------------------------------------------------------------
 
@@ -36,18 +34,6 @@ Json json_of(const InfoValue& value) {
   return std::get<bool>(value.value);
 }
 
-Json json_of(const SnapshotInfo& snapshot) {
-  Json object{{"id", snapshot.id},
-              {"name", snapshot.name},
-              {"vm-state-size", snapshot.vm_state_size.value()},
-              {"date-sec", snapshot.date_seconds},
-              {"date-nsec", snapshot.date_nanoseconds},
-              {"vm-clock-sec", snapshot.vm_clock_nanoseconds / kNanoseconds},
-              {"vm-clock-nsec", snapshot.vm_clock_nanoseconds % kNanoseconds}};
-  if (snapshot.icount) object["icount"] = *snapshot.icount;
-  return object;
-}
-
 Json json_of(const ImageInfo& info) {
   Json object{{"filename", info.filename},
               {"format", info.format},
@@ -59,7 +45,7 @@ Json json_of(const ImageInfo& info) {
   if (info.backing_name) object["backing-filename"] = *info.backing_name;
   if (info.full_backing_name) object["full-backing-filename"] = *info.full_backing_name;
   if (info.backing_format) object["backing-filename-format"] = *info.backing_format;
-  for (const SnapshotInfo& snapshot : info.snapshots) object["snapshots"].push_back(json_of(snapshot));
+  for (const SnapshotInfo& snapshot : info.snapshots) object["snapshots"].push_back(snapshot_json(snapshot));
   if (!info.details.empty()) object["format-specific"] = {{"type", info.format}, {"data", json_of(info.details)}};
   return object;
 }
@@ -94,31 +80,6 @@ void print_value(const InfoValue& value, int indent) {
   }
 }
 
-std::string clock_text(std::uint64_t nanoseconds) {
-  const std::uint64_t seconds = nanoseconds / kNanoseconds;
-  return fmt::format("{:02}:{:02}:{:02}.{:03}", seconds / 3600, seconds / 60 % 60, seconds % 60,
-                     nanoseconds % kNanoseconds / 1'000'000);
-}
-
-std::string date_text(std::uint32_t seconds) {
-  const std::time_t moment = seconds;
-  std::tm parts{};
-  ::localtime_r(&moment, &parts);
-  std::array<char, 32> text{};
-  (void)std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &parts);
-  return text.data();
-}
-
-void print_snapshots(const std::vector<SnapshotInfo>& snapshots) {
-  if (snapshots.empty()) return;
-  fmt::print("Snapshot list:\n{:<10}{:<16}{:>10}{:>21}{:>15}\n", "ID", "TAG", "VM SIZE", "DATE", "VM CLOCK");
-  for (const SnapshotInfo& snapshot : snapshots) {
-    fmt::print("{:<10}{:<16}{:>10}{:>21}{:>15}\n", shown(snapshot.id), shown(snapshot.name),
-               short_size(snapshot.vm_state_size), date_text(snapshot.date_seconds),
-               clock_text(snapshot.vm_clock_nanoseconds));
-  }
-}
-
 void print_backing(const ImageInfo& info) {
   if (!info.backing_name) return;
   fmt::print("backing file: {}", shown(*info.backing_name));
@@ -136,7 +97,7 @@ void print_info(const ImageInfo& info) {
   if (info.cluster_size) fmt::print("cluster_size: {}\n", info.cluster_size->value());
   if (info.dirty) fmt::print("cleanly shut down: no\n");
   print_backing(info);
-  print_snapshots(info.snapshots);
+  print_snapshot_list(info.snapshots);
   if (info.details.empty()) return;
   fmt::print("Format specific information:\n");
   for (const InfoField& field : info.details) print_named(field.name, field.value, 4);

@@ -19,6 +19,7 @@ constexpr std::string_view kOptionsHelp = R"(Options of -o, separated by commas 
   allow-path=DIR[:DIR]    directories whose files the image may name, besides its own
   overlay=FILE            write to FILE, a qcow2 over the image, which is made when there is none
   backing=FILE            the backing file, instead of what the image says
+  snapshot=ID|NAME        show this internal snapshot, read-only
   key-file=FILE           passphrase of encrypted images; asked for on the terminal otherwise
   cache-size=SIZE         budget for metadata and decoded blocks (64M)
   flush-interval=SECONDS  oldest age of unwritten metadata (5)

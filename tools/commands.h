@@ -30,6 +30,7 @@ void add_resize_command(Program& program);
 void add_compare_command(Program& program);
 void add_commit_command(Program& program);
 void add_rebase_command(Program& program);
+void add_snapshot_command(Program& program);
 
 /// mount.flatimg: mount(8)'s helper protocol instead of sub-commands. Returns mount(8)'s exit bits.
 int run_mount_helper(int argc, char** argv);

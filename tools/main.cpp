@@ -38,6 +38,7 @@ void describe(Program& program) {
   add_compare_command(program);
   add_commit_command(program);
   add_rebase_command(program);
+  add_snapshot_command(program);
   for (CLI::App* command : program.app.get_subcommands({})) {
     command->set_version_flag("-V,--version", "flatimg " FLATIMG_VERSION, "Print the version and exit");
   }

@@ -133,6 +133,9 @@ Result<Image*> Opener::open_source(Source source) {
     TRY(source.format, probe(*source.file));
   }
   if (rules_.depth() == 0) opened_.format_guessed = guessed;
+  if (request_.snapshot && rules_.depth() == 0 && *source.format != "qcow2") {
+    return fail(ErrorKind::Unsupported, "{}: {} images have no snapshots", shown(source.path), *source.format);
+  }
   if (*source.format == "raw") return open_raw(std::move(source), guessed);
   if (*source.format == "qcow2") return open_qcow2(std::move(source));
   CHECK(must_be_a_format(*source.format, source.path));
@@ -163,6 +166,7 @@ Result<Image*> Opener::open_qcow2(Source source) {
   TRY(Image* const below, open_backing(header, source.path));
   qcow2::OpenOptions options;
   options.writable = source.access == Access::ReadWrite;
+  if (rules_.depth() == 0) options.snapshot = request_.snapshot;
   options.cache_size = cache_share;
   options.flush_interval = request_.flush_interval;
   options.passphrase = request_.passphrase.get();
@@ -265,6 +269,14 @@ Result<void> Opener::must_be_overlay_of(const HostFile& image, const qcow2::Head
 }  // namespace
 
 Result<Opened> open_image(const OpenRequest& request) {
+  if (request.snapshot && request.overlay) {
+    return fail(ErrorKind::BadUsage, "snapshot and overlay exclude each other: a snapshot is shown for reading only");
+  }
+  if (request.snapshot && request.access == Access::ReadWrite) {
+    OpenRequest reading = request;
+    reading.access = Access::ReadOnly;
+    return open_image(reading);
+  }
   if (request.overlay) {
     if (request.access == Access::ReadWrite) CHECK(make_overlay_if_absent(request));
     TRY(const bool there, overlay_exists(*request.overlay));

@@ -33,6 +33,7 @@ struct OpenRequest {
   std::optional<std::string> overlay;
   Behind behind = Behind::Below;
   std::vector<std::string> allowed_directories;  // allow-path=
+  std::optional<std::string> snapshot;           // show this internal snapshot, ID or name; for reading only
   std::optional<std::string> backing;            // use this file instead of what the image says
   ByteCount cache_size{64u << 20};
   std::chrono::milliseconds flush_interval{5000};

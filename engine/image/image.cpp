@@ -20,6 +20,18 @@ Result<GuestRange> Image::zero(GuestRange /*whole*/, Space /*space*/) {
   return fail(ErrorKind::Denied, "this {} image cannot be written", traits().format);
 }
 
+Result<void> Image::create_snapshot(const SnapshotInfo& /*wanted*/) {
+  return fail(ErrorKind::Unsupported, "{} images have no snapshots", traits().format);
+}
+
+Result<void> Image::apply_snapshot(std::string_view /*id_or_name*/) {
+  return fail(ErrorKind::Unsupported, "{} images have no snapshots", traits().format);
+}
+
+Result<void> Image::delete_snapshot(std::string_view /*name_or_id*/) {
+  return fail(ErrorKind::Unsupported, "{} images have no snapshots", traits().format);
+}
+
 Result<void> Image::make_room(ByteCount /*size*/) { return {}; }
 Result<void> Image::empty() {
   return fail(ErrorKind::Unsupported, "{} images cannot be emptied", traits().format);

@@ -4,7 +4,7 @@
 //   map, decode            with the range held in Use or Change
 //   place, link            with the range held in Change; the bytes are written between the two by the caller
 //   zero, discard          with the range held in Change
-//   make_room, resize, empty   with the whole disk held in Change
+//   make_room, resize, empty, *_snapshot   with the whole disk held in Change
 //   flush                  without any lock
 // An answer of map() is true until the range is released.
 #pragma once
@@ -136,6 +136,13 @@ class Image {
   /// Forgets everything: the image below shows again. With the whole disk held in Change; Unsupported where an image
   /// cannot have another one below.
   virtual Result<void> empty();
+
+  // Internal snapshots. All or nothing, also in a crash, and on disk on return.
+  /// Uses the name and the date; gives a number as ID.
+  virtual Result<void> create_snapshot(const SnapshotInfo& wanted);
+  /// The disk becomes what it was, its size included. NotFound when there is no such snapshot.
+  virtual Result<void> apply_snapshot(std::string_view id_or_name);
+  virtual Result<void> delete_snapshot(std::string_view name_or_id);
 
   /// Everything acknowledged is on stable storage on return. Concurrent callers share the work.
   virtual Result<void> flush() = 0;

@@ -277,10 +277,8 @@ void FreeSpace::failed(Pending pending) {
   pending_.insert(pending_.begin(), pending.begin(), pending.end());
 }
 
-namespace {
-
 // Sorted, and neighbours joined, so that one punch gives much back. A cluster that is named twice stays so.
-FreeSpace::Pending joined(FreeSpace::Pending runs) {
+FreeSpace::Pending FreeSpace::joined(Pending runs) {
   std::sort(runs.begin(), runs.end(), [](ClusterRun a, ClusterRun b) { return a.first < b.first; });
   constexpr std::uint64_t kMostAtOnce = 1u << 15;  // what one step lowers, and therefore keeps in memory
   FreeSpace::Pending result;
@@ -293,8 +291,6 @@ FreeSpace::Pending joined(FreeSpace::Pending runs) {
   }
   return result;
 }
-
-}  // namespace
 
 Result<void> FreeSpace::finish_release(Pending pending) {
   pending = joined(std::move(pending));

@@ -20,6 +20,7 @@
 
 #include <atomic>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <unordered_set>
 
@@ -48,6 +49,18 @@ class FreeSpace {
 
   /// The run was mentioned once less (in memory). It is released when that is on disk.
   void release_later(ClusterRun run);
+
+  // --- a second refcount structure (table_switch.h) ---
+  struct CopyPlace {
+    Grant table;
+    std::vector<Grant> blocks;
+  };
+  /// Space for a copy of the refcount structure as it is when this returns. On an error everything is given back.
+  Result<CopyPlace> take_copy_place();
+  /// Makes the copy. Everything is on disk, and nobody takes or releases until adopt() or until the copy is dropped.
+  Result<std::unique_ptr<Refcounts>> copy_refcounts(const CopyPlace& place, const Header& header, ByteCount cache);
+  /// The header points to the copy now; `freed` fell to 0 in it.
+  void adopt(const Refcounts& copy, std::vector<ClusterRun> freed);
 
   // --- around a flush, by the one who flushes ---
   using Pending = std::vector<ClusterRun>;
@@ -93,6 +106,12 @@ class FreeSpace {
     std::uint64_t table_clusters = 0;   // of a larger refcount table, 0 when it need not grow
     [[nodiscard]] std::uint64_t overhead() const { return blocks.size() + table_clusters; }
   };
+  struct CopyNeeds {
+    std::uint64_t table_clusters = 0;
+    std::uint64_t blocks = 0;
+  };
+  CopyNeeds copy_needs();
+  static Pending joined(Pending runs);
   Result<void> refill(std::uint64_t wanted) REQUIRES(mutex_);
   Result<bool> refill_from_free(std::uint64_t wanted) REQUIRES(mutex_);
   Result<bool> refill_from_file(std::uint64_t wanted) REQUIRES(mutex_);

@@ -7,6 +7,7 @@
 //   empty.cpp    an overlay whose contents have been committed
 //   flush.cpp    what is written when (O1..O4), closing
 //   resize.cpp   another size of the disk
+//   snapshots.cpp  internal snapshots, with table_switch
 //   switch.cpp   the header from one set of tables to another
 //   encoded.cpp  compressed clusters
 //   encryption.h enciphered clusters
@@ -29,11 +30,15 @@
 
 namespace flatimg::qcow2 {
 
+struct Snapshot;
+struct SnapshotTable;
+
 /// Whether guest data is going to be read or written. An encrypted image needs no passphrase when it is not.
 enum class Content { Needed, NotNeeded };
 
 struct OpenOptions {
   bool writable = false;
+  std::optional<std::string> snapshot;  // show this one (ID or name) instead of the disk; never writable
   ByteCount cache_size{64u << 20};
   std::chrono::milliseconds flush_interval{5000};
   const Secret* passphrase = nullptr;  // of an encrypted image; used while it is opened only
@@ -61,6 +66,9 @@ class Qcow2Image final : public Image {
   Result<void> make_room(ByteCount size) override;
   Result<void> resize(ByteCount size) override;
   Result<void> empty() override;
+  Result<void> create_snapshot(const SnapshotInfo& wanted) override;
+  Result<void> apply_snapshot(std::string_view id_or_name) override;
+  Result<void> delete_snapshot(std::string_view name_or_id) override;
   Result<void> flush() override;
   Result<void> close() override;
   [[nodiscard]] Image* below() const override { return below_; }
@@ -68,10 +76,12 @@ class Qcow2Image final : public Image {
 
  private:
   class Reservation;
+  class TableSwitch;
   Qcow2Image(std::unique_ptr<HostFile> file, Header header, std::unique_ptr<HostFile> data_file, Image* below,
              OpenOptions options);
 
   // --- open.cpp ---
+  static Result<Header> header_of_snapshot(HostFile& file, Header header, std::string_view id_or_name);
   Result<void> load();
   [[nodiscard]] ClusterRun crypto_header_clusters() const;
   Result<void> check_place(std::string_view what, HostRange range) const;
@@ -142,6 +152,13 @@ class Qcow2Image final : public Image {
   void clear_entries(EntryPlace& place);
   Result<void> drop_table(std::uint64_t l1_index);
   void release_if_sound(Entry entry);
+
+  // --- snapshots.cpp ---
+  Result<void> begin_snapshot_change();
+  [[nodiscard]] std::vector<std::uint64_t> active_words() const;
+  Result<std::vector<std::uint64_t>> snapshot_words(const Snapshot& snapshot) const;
+  [[nodiscard]] ClusterRun clusters_of_words(HostOffset at, std::uint64_t words) const;
+  Result<void> drop_snapshot_table(TableSwitch& work, const SnapshotTable& table);
 
   // --- switch.cpp ---
   Result<void> switch_header(const HeaderCore& from, const HeaderCore& to) EXCLUDES(tables_mutex_);

@@ -14,13 +14,6 @@ constexpr ByteCount kPage{4096};
 
 }  // namespace
 
-struct Refcounts::Part {
-  TableCache::Pin page;     // not valid: no block covers these clusters, all counters are 0
-  std::uint64_t index = 0;  // of the first counter, in the page
-  std::uint64_t first = 0;  // the cluster that it counts
-  std::uint64_t count = 0;
-};
-
 Refcounts::Refcounts(HostFile& file, TableSpace& table_space, const Header& header, ByteCount cache_budget)
     : file_(file),
       table_space_(table_space),

@@ -47,6 +47,22 @@ class Refcounts {
   /// already is a contradiction in the image: it is logged and left.
   Result<std::vector<ClusterRun>> lower(ClusterRun run);
 
+  enum class Change { Raise, Lower };
+  /// One more or one less for clusters that are in use; returns the runs that became free. CorruptImage when a counter
+  /// is 0 already, Limit when it would exceed its width; then nothing has changed.
+  Result<std::vector<ClusterRun>> change_used(ClusterRun run, Change change);
+
+  // --- a copy beside the one in use (table_switch.h) ---
+  /// How many blocks there are.
+  [[nodiscard]] std::uint64_t blocks() const;
+  /// Writes a copy of all blocks to these clusters and a table that points to them. Nothing waits to be written.
+  Result<void> copy_to(ClusterRun table, const std::vector<std::uint64_t>& clusters);
+  /// Writes what waits in a copy, in any order: nothing points to it yet.
+  Result<void> write_copy();
+  /// Continues with a copy that has been written, and that the header points to. Nothing waits to be written.
+  void become(const Refcounts& copy);
+  [[nodiscard]] std::size_t dirty_limit() const { return cache_.dirty_limit(); }
+
   // --- blocks and the table ---
   [[nodiscard]] std::uint64_t counters_per_block() const { return layout_.counters_per_block(); }
   [[nodiscard]] bool has_block(std::uint64_t block) const;
@@ -72,7 +88,12 @@ class Refcounts {
   [[nodiscard]] std::vector<ClusterRun> own_clusters() const;
 
  private:
-  struct Part;  // the counters of a run that lie in one page
+  struct Part {               // the counters of a run that lie in one page
+    TableCache::Pin page;     // not valid: no block covers these clusters, all counters are 0
+    std::uint64_t index = 0;  // of the first counter, in the page
+    std::uint64_t first = 0;  // the cluster that it counts
+    std::uint64_t count = 0;
+  };
   Result<std::vector<Part>> parts_of(ClusterRun run);
   Result<Part> part_at(std::uint64_t cluster, std::uint64_t at_most);
   [[nodiscard]] HostOffset block_at(std::uint64_t block) const;

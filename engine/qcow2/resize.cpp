@@ -105,6 +105,7 @@ Result<void> Qcow2Image::resize(ByteCount size) {
   HeaderCore to = from;
   to.set_size(size);
   CHECK(switch_header(from, to));
+  header_.size = size;
   size_.store(size.value(), std::memory_order_release);
   if (size < old) release_beyond_end();
   return {};

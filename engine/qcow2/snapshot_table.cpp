@@ -50,8 +50,10 @@ bool has_too_much_extra_data(const Snapshot& snapshot) {
 }
 
 Result<Snapshot> read_snapshot(ForwardReader& reader, const Header& header, Excess excess) {
+  const ByteCount begin = reader.taken();
   TRY(const auto head, reader.next(kEntryHead));
   Snapshot snapshot = parse_head(head, header);
+  snapshot.at = begin;
   const std::size_t id_length = load_be<std::uint16_t>(head, 12);
   const std::size_t name_length = load_be<std::uint16_t>(head, 14);
   if (excess == Excess::Refuse && has_too_much_extra_data(snapshot)) {
@@ -62,6 +64,7 @@ Result<Snapshot> read_snapshot(ForwardReader& reader, const Header& header, Exce
   CHECK(read_extra_data(reader, snapshot));
   TRY(snapshot.id, read_text(reader, id_length));
   TRY(snapshot.name, read_text(reader, name_length));
+  snapshot.length = reader.taken() - begin;
   return snapshot;
 }
 

@@ -29,6 +29,8 @@ struct Snapshot {
   std::uint64_t icount = ~std::uint64_t{0};  // all ones: none
   std::uint32_t extra_data_size = 0;         // as the entry says
   std::vector<std::byte> extra_data;         // at most limits::kQcow2SnapshotExtraData bytes of it
+  ByteCount at;                              // of the entry, from the table's first byte: a multiple of 8
+  ByteCount length;                          // of the entry, without padding
 };
 
 struct SnapshotTable {

@@ -56,6 +56,10 @@ class Disk {
   Result<void> resize(ByteCount size);
   /// The disk shows what is below its top again.
   Result<void> empty();
+  // Internal snapshots: see Image. Everything is flushed and held meanwhile.
+  Result<void> create_snapshot(const SnapshotInfo& wanted);
+  Result<void> apply_snapshot(std::string_view id_or_name);
+  Result<void> delete_snapshot(std::string_view name_or_id);
   /// The last call: flushes and gives reserved space back. Failing means that bytes may be lost.
   Result<void> close();
 
@@ -106,6 +110,7 @@ class Disk {
   Result<void> grow_held(ByteCount size);
   Result<void> clear_fresh(GuestRange fresh);
   Result<void> shrink_held(ByteCount size);
+  Result<void> with_all_held(const std::function<Result<void>()>& change);
 
   // holes.cpp
   Result<ByteCount> data_bytes_in(GuestRange range);

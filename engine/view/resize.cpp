@@ -1,4 +1,5 @@
-// Disk: another size. Everything is held in Change meanwhile, behind a flush, so that little waits to be written.
+// Disk: another size, and internal snapshots. Everything is held in Change meanwhile, behind a flush, so that little
+// waits to be written.
 //
 // A larger disk shows zeroes behind its old end, whatever the tables, the last cluster or an image below hold there:
 // that is made so, and is on disk, before the format records the new size.
@@ -57,6 +58,31 @@ Result<void> Disk::shrink_held(ByteCount size) {
   CHECK(top_->resize(size));
   if (!lost.empty()) data_count_.retreat(lost.begin, data);
   return {};
+}
+
+// --- snapshots ------------------------------------------------------------------------------------------------------
+
+Result<void> Disk::with_all_held(const std::function<Result<void>()>& change) {
+  if (!writable()) return fail(ErrorKind::Denied, "the disk is read-only");
+  CHECK(top_->flush());
+  const RangeLock::Held held(lock_, kEverything, RangeLock::Mode::Change);
+  return change();
+}
+
+Result<void> Disk::create_snapshot(const SnapshotInfo& wanted) {
+  return with_all_held([&] { return top_->create_snapshot(wanted); });
+}
+
+Result<void> Disk::apply_snapshot(std::string_view id_or_name) {
+  return with_all_held([&]() -> Result<void> {
+    CHECK(top_->apply_snapshot(id_or_name));
+    data_count_.retreat(GuestOffset(0), data_count_.bytes());  // to be counted anew
+    return {};
+  });
+}
+
+Result<void> Disk::delete_snapshot(std::string_view name_or_id) {
+  return with_all_held([&] { return top_->delete_snapshot(name_or_id); });
 }
 
 }  // namespace flatimg

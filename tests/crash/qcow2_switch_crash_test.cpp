@@ -8,6 +8,7 @@
 #include "crash/crash_states.h"
 #include "qcow2/check.h"
 #include "qcow2/qcow2_image.h"
+#include "qcow2/snapshot_table.h"
 #include "support/faulty_file.h"
 #include "support/process.h"
 #include "support/temp_dir.h"
@@ -32,6 +33,7 @@ using Bytes = std::vector<std::byte>;
 // What somebody sees who opens the image.
 struct Sight {
   Bytes disk;
+  std::map<std::string, Bytes> snapshots;  // by ID
   friend bool operator==(const Sight&, const Sight&) = default;
 };
 
@@ -89,6 +91,17 @@ class Qcow2SwitchCrash : public ::testing::TestWithParam<Setting> {
     Sight sight;
     const auto disk = open(file.copy(), {});
     if (disk) sight.disk = bytes_of(*disk);
+    const auto copy = file.copy();
+    const auto header = qcow2::read_header(*copy);
+    if (!header) return sight;
+    const auto table = qcow2::read_snapshot_table(*copy, *header);
+    EXPECT_TRUE(table) << table.error().text;
+    for (const auto& snapshot : table->snapshots) {
+      qcow2::OpenOptions options;
+      options.snapshot = snapshot.id;
+      const auto shown = open(file.copy(), options);
+      if (shown) sight.snapshots[snapshot.id] = bytes_of(*shown);
+    }
     return sight;
   }
 
@@ -122,7 +135,7 @@ class Qcow2SwitchCrash : public ::testing::TestWithParam<Setting> {
     ASSERT_NE(disk, nullptr);
     EXPECT_TRUE(disk->writable());
     EXPECT_TRUE(disk->write(GuestOffset(0), Bytes(std::min<std::size_t>(found.disk.size(), 70000), std::byte{1})));
-    EXPECT_TRUE(disk->resize(disk->size() + 3_MiB));
+    EXPECT_TRUE(header->version < 3 || disk->resize(disk->size() + 3_MiB));
     EXPECT_TRUE(disk->close());
   }
 
@@ -177,6 +190,34 @@ TEST_P(Qcow2SwitchCrash, LeavesTheOldOrTheNewSize) {
   cut_power_during({resize_to(size + 1536_B), resize_to(size * 3), write_at(GuestOffset(size.value() * 2), 512, 7),
                     resize_to(size + 5120_B), resize_to(ByteCount(size.value() / 2 + 512)), resize_to(size * 2),
                     write_at(GuestOffset(size.value()), 512, 8), resize_to(512_B), resize_to(size)});
+}
+
+auto create(const std::string& name) {
+  return [name](Disk& disk) {
+    SnapshotInfo wanted;
+    wanted.name = name;
+    return disk.create_snapshot(wanted);
+  };
+}
+auto apply(const std::string& name) {
+  return [name](Disk& disk) { return disk.apply_snapshot(name); };
+}
+auto erase(const std::string& name) {
+  return [name](Disk& disk) { return disk.delete_snapshot(name); };
+}
+
+TEST_P(Qcow2SwitchCrash, LeavesTheOldOrTheNewSnapshots) {
+  cut_power_during({create("one"), write_at(GuestOffset(512), 512, 7), create("two"), apply("one"),
+                    write_at(GuestOffset(1024), 512, 8), erase("one"), apply("two"), erase("two"),
+                    write_at(GuestOffset(2048), 512, 9)});
+}
+
+TEST_P(Qcow2SwitchCrash, LeavesSnapshotsOfOtherSizesAlone) {
+  if (GetParam().options.starts_with("compat=0.10")) GTEST_SKIP() << "version 2 with snapshots is not resized";
+  const ByteCount size(GetParam().size);
+  cut_power_during({create("small"), resize_to(size * 3), write_at(GuestOffset(size.value() * 2), 512, 7),
+                    create("large"), resize_to(ByteCount(size.value() / 2)), apply("large"), apply("small"),
+                    erase("large"), resize_to(size * 2)});
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -111,12 +111,6 @@ TEST(Options, TheKeyFileIsANameOnlyAndReadByNobodyHere) {
   EXPECT_EQ(options->key_file, "/no/such/file");
 }
 
-TEST(Options, WhatIsNotInThisVersionIsUnsupported) {
-  for (const char* word : {"snapshot=1"}) {
-    EXPECT_EQ(refused(word).kind, ErrorKind::Unsupported) << word;
-  }
-}
-
 TEST(Options, BadValuesAreRefused) {
   for (const char* word : {"format",
                            "format=",
