@@ -56,7 +56,7 @@ class Decoder {
 class DataCheck {
  public:
   DataCheck(HostFile& file, const Header& header, TableScan scan, ByteCount file_size)
-      : file_(file), header_(header), layout_(header), scan_(std::move(scan)), file_size_(file_size) {
+      : layout_(header), scan_(std::move(scan)), file_size_(file_size) {
     const unsigned processors = std::clamp(std::thread::hardware_concurrency(), 1u, 64u);
     for (unsigned n = 0; n < processors; ++n) decoders_.emplace_back(file, header);
   }
@@ -70,8 +70,6 @@ class DataCheck {
   Result<void> note_entry(std::uint64_t word, GuestOffset guest, const std::string& owner);
   void decode_side_by_side();
 
-  HostFile& file_;
-  const Header& header_;
   const Layout layout_;
   TableScan scan_;
   ByteCount file_size_;
