@@ -6,21 +6,12 @@
 namespace flatimg::tools {
 
 void add_change_options(CLI::App& command, ChangeOptions& options) {
-  command.add_option("-f,--format", options.format, "Format of the image; found by its first bytes otherwise");
-  command.add_option("--allow-path", options.allowed_directories, "Directory whose files the image may name")
-      ->type_name("DIR")
-      ->delimiter(':')
-      ->allow_extra_args(false);
-  command.add_option("--key-file", options.key_file, "Passphrase or key of an encrypted image")->type_name("FILE");
+  add_image_choice(command, options);
   command.add_flag("-q,--quiet", options.quiet, "Say nothing when it went well");
-  command.add_option("IMAGE", options.path, "The image")->required();
 }
 
 catalog::OpenRequest open_request(const ChangeOptions& options) {
-  catalog::OpenRequest request;
-  request.path = options.path;
-  if (!options.format.empty()) request.format = options.format;
-  request.allowed_directories = options.allowed_directories;
+  catalog::OpenRequest request = open_request(static_cast<const ImageChoice&>(options));
   request.read_only_if_need_be = false;
   return request;
 }

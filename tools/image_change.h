@@ -2,21 +2,14 @@
 #pragma once
 
 #include <functional>
-#include <string>
-#include <vector>
 
-#include "catalog/open.h"
-#include "tools/commands.h"
+#include "tools/image_options.h"
 #include "view/disk.h"
 
 namespace flatimg::tools {
 
-/// -f, --allow-path, --key-file and -q, and the image itself.
-struct ChangeOptions {
-  std::string path;
-  std::string format;
-  std::vector<std::string> allowed_directories;
-  std::string key_file;
+/// An image that is changed: -q besides.
+struct ChangeOptions : ImageChoice {
   bool quiet = false;
 };
 void add_change_options(CLI::App& command, ChangeOptions& options);

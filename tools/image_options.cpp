@@ -15,25 +15,34 @@ catalog::InspectRequest ImageOptions::request() const {
   return request;
 }
 
-catalog::OpenRequest open_request(const ImageOptions& options) {
+catalog::OpenRequest open_request(const ImageChoice& choice) {
   catalog::OpenRequest request;
-  request.path = options.path;
-  if (!options.format.empty()) request.format = options.format;
+  request.path = choice.path;
+  if (!choice.format.empty()) request.format = choice.format;
+  request.allowed_directories = choice.allowed_directories;
+  return request;
+}
+
+catalog::OpenRequest open_request(const ImageOptions& options) {
+  catalog::OpenRequest request = open_request(static_cast<const ImageChoice&>(options));
   request.access = Access::ReadOnly;
-  request.allowed_directories = options.allowed_directories;
   request.locks = !options.force_share;
   return request;
 }
 
-void add_image_options(CLI::App& command, ImageOptions& options) {
-  command.add_option("-f,--format", options.format, "Format of the image; found by its first bytes otherwise");
-  command.add_option("--allow-path", options.allowed_directories, "Directory whose files the image may name")
+void add_image_choice(CLI::App& command, ImageChoice& choice) {
+  command.add_option("-f,--format", choice.format, "Format of the image; found by its first bytes otherwise");
+  command.add_option("--allow-path", choice.allowed_directories, "Directory whose files the image may name")
       ->type_name("DIR")
       ->delimiter(':')
       ->allow_extra_args(false);
+  command.add_option("--key-file", choice.key_file, "Passphrase or key of an encrypted image")->type_name("FILE");
+  command.add_option("IMAGE", choice.path, "The image")->required();
+}
+
+void add_image_options(CLI::App& command, ImageOptions& options) {
+  add_image_choice(command, options);
   command.add_flag("-U,--force-share", options.force_share, "Read without locks, even while somebody writes");
-  command.add_option("--key-file", options.key_file, "Passphrase or key of an encrypted image")->type_name("FILE");
-  command.add_option("IMAGE", options.path, "The image")->required();
 }
 
 void add_output_option(CLI::App& command, Output& output) {

@@ -12,12 +12,20 @@
 
 namespace flatimg::tools {
 
-/// -f, --allow-path, -U and --key-file, and the image itself.
-struct ImageOptions {
+/// The image itself, -f, --allow-path and --key-file.
+struct ImageChoice {
   std::string path;
   std::string format;
   std::vector<std::string> allowed_directories;
   std::string key_file;
+};
+void add_image_choice(CLI::App& command, ImageChoice& choice);
+
+/// What opening the image takes, for writing unless the caller says otherwise.
+[[nodiscard]] catalog::OpenRequest open_request(const ImageChoice& choice);
+
+/// An image that is looked at: -U besides.
+struct ImageOptions : ImageChoice {
   bool force_share = false;
 
   [[nodiscard]] catalog::InspectRequest request() const;

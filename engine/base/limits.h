@@ -29,6 +29,7 @@ inline constexpr std::uint64_t kLuksRounds = std::uint64_t{1} << 26;  // of key 
 inline constexpr std::uint32_t kLuksStripes = 1u << 16;               // of one key slot; everybody uses 4000
 inline constexpr ByteCount kPassphrase = 8_MiB;                       // what cryptsetup takes from a key file
 
-inline constexpr ByteCount kRequest = 32_MiB;  // one read or write that the engine takes at once
+inline constexpr ByteCount kDisk{(std::uint64_t{1} << 63) - 512};  // the largest virtual size
+inline constexpr ByteCount kRequest = 32_MiB;                      // one read or write that the engine takes at once
 
 }  // namespace flatimg::limits

@@ -31,6 +31,8 @@ class ResidentTable {
   [[nodiscard]] std::size_t size() const { return words_.size(); }
   [[nodiscard]] std::uint64_t load(std::size_t word) const { return words_[word].load(std::memory_order_acquire); }
   void store(std::size_t word, std::uint64_t value);
+  /// All words, as they are now.
+  [[nodiscard]] std::vector<std::uint64_t> words() const { return {words_.begin(), words_.end()}; }
 
   /// Copies the changed sectors into `order`; true when there were any.
   bool collect(WriteOrder& order, Step step);

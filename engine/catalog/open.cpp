@@ -278,9 +278,9 @@ Result<Opened> open_image(const OpenRequest& request) {
     return open_image(reading);
   }
   if (request.overlay) {
-    if (request.access == Access::ReadWrite) CHECK(make_overlay_if_absent(request));
     TRY(const bool there, overlay_exists(*request.overlay));
-    if (!there) {  // read-only, and nothing was ever written
+    if (!there && request.access == Access::ReadWrite) CHECK(make_overlay(request));
+    if (!there && request.access == Access::ReadOnly) {  // nothing was ever written
       OpenRequest without = request;
       without.overlay.reset();
       return open_image(without);

@@ -28,7 +28,7 @@ struct OpenRequest {
   Access access = Access::ReadWrite;
   /// With ReadWrite: an image that permissions or its own state forbid to write is opened read-only instead.
   bool read_only_if_need_be = true;
-  /// All writes go to this qcow2, which has the image behind it; see make_overlay_if_absent(). The image is never
+  /// All writes go to this qcow2, which has the image behind it; see make_overlay(). The image is never
   /// written.
   std::optional<std::string> overlay;
   Behind behind = Behind::Below;

@@ -18,10 +18,8 @@ Result<bool> overlay_exists(const std::string& path) {
   return !size.is_zero();
 }
 
-Result<void> make_overlay_if_absent(const OpenRequest& request) {
+Result<void> make_overlay(const OpenRequest& request) {
   const std::string& path = *request.overlay;
-  TRY(const bool there, overlay_exists(path));
-  if (there) return {};
   OpenRequest below = request;
   below.overlay.reset();
   below.access = Access::ReadOnly;

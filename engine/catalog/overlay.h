@@ -8,9 +8,9 @@ namespace flatimg::catalog {
 /// False for an empty file, too: an overlay can be made there.
 Result<bool> overlay_exists(const std::string& path);
 
-/// Makes request.overlay over request.path where there is none yet (or an empty file). The overlay can be read by its
-/// owner only; it is encrypted (LUKS, the same passphrase) when something of the image is. Nothing is left behind on
-/// failure.
-Result<void> make_overlay_if_absent(const OpenRequest& request);
+/// Makes request.overlay over request.path, where overlay_exists() has said that there is none. The overlay can be
+/// read by its owner only; it is encrypted (LUKS, the same passphrase) when something of the image is. Nothing is left
+/// behind on failure.
+Result<void> make_overlay(const OpenRequest& request);
 
 }  // namespace flatimg::catalog

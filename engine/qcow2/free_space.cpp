@@ -310,16 +310,19 @@ Result<void> FreeSpace::finish_release(Pending pending) {
       }
     }
     pending_clusters_ -= run.count;
-    for (const ClusterRun& part : freed) {
-      if (auto punched = file_.zero(bytes_of(part), Space::Release); !punched) {
-        log(LogLevel::Warning, "giving freed space back: {}", punched.error().text);
-      }
-      const MutexLock lock(mutex_);
-      counts_.released_total += part.count;
-      free_.push_back(part);
-    }
+    for (const ClusterRun& part : freed) punch_and_free(part);
   }
   return {};
+}
+
+// Nothing mentions the run, on disk or in memory, and its counters are 0 (the free rule).
+void FreeSpace::punch_and_free(ClusterRun run) {
+  if (auto punched = file_.zero(bytes_of(run), Space::Release); !punched) {
+    log(LogLevel::Warning, "giving freed space back: {}", punched.error().text);
+  }
+  const MutexLock lock(mutex_);
+  counts_.released_total += run.count;
+  free_.push_back(run);
 }
 
 Result<void> FreeSpace::return_reserved() {

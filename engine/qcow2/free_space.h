@@ -124,6 +124,7 @@ class FreeSpace {
   Result<void> reserve_tables(const Plan& plan) REQUIRES(mutex_);
   Result<void> grow_file(std::uint64_t clusters) REQUIRES(mutex_);
   Result<void> reserve(ClusterRun run) REQUIRES(mutex_);
+  void punch_and_free(ClusterRun run) EXCLUDES(mutex_);
   [[nodiscard]] HostRange bytes_of(ClusterRun run) const;
 
   static constexpr ByteCount kMostReserved{64u << 20};

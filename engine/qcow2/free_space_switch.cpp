@@ -1,7 +1,4 @@
 // FreeSpace: a second refcount structure beside the one in use, and continuing with it.
-#include <algorithm>
-
-#include "base/log.h"
 #include "qcow2/free_space.h"
 
 namespace flatimg::qcow2 {
@@ -65,14 +62,7 @@ void FreeSpace::adopt(const Refcounts& copy, std::vector<ClusterRun> freed) {
       for (std::uint64_t cluster = run.first; cluster < run.end(); ++cluster) tables_.insert(cluster);
     }
   }
-  for (const ClusterRun& run : joined(std::move(freed))) {
-    if (auto punched = file_.zero(bytes_of(run), Space::Release); !punched) {
-      log(LogLevel::Warning, "giving freed space back: {}", punched.error().text);
-    }
-    const MutexLock lock(mutex_);
-    counts_.released_total += run.count;
-    free_.push_back(run);
-  }
+  for (const ClusterRun& run : joined(std::move(freed))) punch_and_free(run);
 }
 
 }  // namespace flatimg::qcow2

@@ -35,12 +35,10 @@ Result<void> write_table_pointers(HostFile& file, const Header& header) {
   return file.write(field::kRefcountTable, std::span<const std::byte>(bytes.subspan(begin, end - begin)));
 }
 
-Result<void> write_incompatible(HostFile& file, const Header& header) {
-  return write_word(file, field::kIncompatible, header.incompatible);
+Result<void> write_incompatible(HostFile& file, std::uint64_t bits) {
+  return write_word(file, field::kIncompatible, bits);
 }
 
-Result<void> write_autoclear(HostFile& file, const Header& header) {
-  return write_word(file, field::kAutoclear, header.autoclear);
-}
+Result<void> write_autoclear(HostFile& file, std::uint64_t bits) { return write_word(file, field::kAutoclear, bits); }
 
 }  // namespace flatimg::qcow2

@@ -11,7 +11,8 @@ namespace flatimg::qcow2 {
 
 /// The places of the refcount table and of the snapshot table, their lengths, and the width of the counters.
 Result<void> write_table_pointers(HostFile& file, const Header& header);
-Result<void> write_incompatible(HostFile& file, const Header& header);
-Result<void> write_autoclear(HostFile& file, const Header& header);
+/// Feature words; of version 3 only.
+Result<void> write_incompatible(HostFile& file, std::uint64_t bits);
+Result<void> write_autoclear(HostFile& file, std::uint64_t bits);
 
 }  // namespace flatimg::qcow2

@@ -5,12 +5,18 @@
 
 namespace flatimg::qcow2 {
 
+// Whether an L1 entry that is not empty points to a cluster of the file.
+bool Qcow2Image::names_table(std::uint64_t l1_word) const {
+  const HostOffset table(l1_word & kOffsetMask);
+  return (l1_word & kL1Reserved) == 0 && (table % layout_.cluster()).is_zero() &&
+         cluster_number(table) < free_space_.file_clusters();
+}
+
 Result<std::optional<Qcow2Image::TablePlace>> Qcow2Image::table_of(std::uint64_t l1_index) const {
   const std::uint64_t word = l1_.load(l1_index);
   const HostOffset table(word & kOffsetMask);
   if (table.value() == 0) return std::nullopt;
-  if ((word & kL1Reserved) != 0 || !(table % layout_.cluster()).is_zero() ||
-      cluster_number(table) >= free_space_.file_clusters()) {
+  if (!names_table(word)) {
     return fail(ErrorKind::CorruptImage, "{}: L1 entry {} ({:#018x}) does not point to a cluster of the file",
                 file_->name(), l1_index, word);
   }

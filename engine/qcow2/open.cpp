@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "base/log.h"
+#include "qcow2/header_fields.h"
 #include "qcow2/qcow2_image.h"
 #include "qcow2/rebuild.h"
 #include "qcow2/snapshot_entry.h"
@@ -141,9 +142,8 @@ Result<void> Qcow2Image::check_tables_apart() {
     if (!table) return Failure(std::move(table.error()));
     if (*table) clusters.push_back(cluster_number((*table)->at));
   }
-  const std::uint64_t l1_clusters = ceil_divide(header_.l1_entries * std::uint64_t{8}, header_.cluster().value());
-  const std::uint64_t l1_first = cluster_number(header_.l1_table);
-  for (std::uint64_t n = 0; n < l1_clusters; ++n) clusters.push_back(l1_first + n);
+  const ClusterRun l1 = clusters_of_words(header_.l1_table, header_.l1_entries);
+  for (std::uint64_t cluster = l1.first; cluster < l1.end(); ++cluster) clusters.push_back(cluster);
   for (const ClusterRun& run : free_space_.refcount_clusters()) {
     for (std::uint64_t cluster = run.first; cluster < run.end(); ++cluster) clusters.push_back(cluster);
   }
@@ -214,9 +214,7 @@ Result<void> Qcow2Image::begin_writing_once() {
   CHECK(protect_tables());
   const std::uint64_t kept = header_.autoclear & autoclear::kRawDataFile;
   if (header_.version < 3 || kept == header_.autoclear) return {};
-  std::array<std::byte, 8> word{};
-  store_be(std::span(word), 0, kept);
-  CHECK(file_->write(field::kAutoclear, std::span<const std::byte>(word)));
+  CHECK(write_autoclear(*file_, kept));
   CHECK(file_->barrier());
   header_.autoclear = kept;
   return {};
@@ -224,8 +222,7 @@ Result<void> Qcow2Image::begin_writing_once() {
 
 Result<void> Qcow2Image::protect_tables() {
   free_space_.protect({0, 1});
-  free_space_.protect({cluster_number(header_.l1_table),
-                       ceil_divide(header_.l1_entries * std::uint64_t{8}, header_.cluster().value())});
+  free_space_.protect(clusters_of_words(header_.l1_table, header_.l1_entries));
   free_space_.protect_refcounts();
   free_space_.protect(crypto_header_clusters());
   for (std::uint64_t index = 0; index < l1_.size(); ++index) {
@@ -245,7 +242,7 @@ Result<void> Qcow2Image::protect_snapshots() {
   };
   std::vector<ClusterRun> runs{run_of(header_.snapshot_table, table->bytes.value())};
   for (const Snapshot& snapshot : table->snapshots) {
-    runs.push_back(run_of(snapshot.l1_table, snapshot.l1_entries * std::uint64_t{8}));
+    runs.push_back(clusters_of_words(snapshot.l1_table, snapshot.l1_entries));
   }
   std::uint64_t clusters = 0;
   for (const ClusterRun& run : runs) {

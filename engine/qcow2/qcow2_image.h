@@ -107,6 +107,7 @@ class Qcow2Image final : public Image {
     HostOffset at;
     bool own = false;  // no snapshot shares the table
   };
+  [[nodiscard]] bool names_table(std::uint64_t l1_word) const;
   Result<std::optional<TablePlace>> table_of(std::uint64_t l1_index) const;
   Result<EntryPlace> entry_in(TablePlace table, GuestOffset at);
   [[nodiscard]] Entry load_entry(const EntryPlace& place, std::size_t nth) const;
@@ -155,7 +156,6 @@ class Qcow2Image final : public Image {
 
   // --- snapshots.cpp ---
   Result<void> begin_snapshot_change();
-  [[nodiscard]] std::vector<std::uint64_t> active_words() const;
   Result<std::vector<std::uint64_t>> snapshot_words(const Snapshot& snapshot) const;
   [[nodiscard]] ClusterRun clusters_of_words(HostOffset at, std::uint64_t words) const;
   Result<void> drop_snapshot_table(TableSwitch& work, const SnapshotTable& table);

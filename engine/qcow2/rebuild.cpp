@@ -234,7 +234,7 @@ Result<void> rebuild_refcounts(HostFile& file, Header& header) {
   TRY(const Plan plan, Planner(file, Layout(header), census, from).plan(0));
   TRY(header, replace(file, census, plan, {header, from}));
   header.incompatible &= ~incompatible::kDirty;
-  CHECK(write_incompatible(file, header));
+  CHECK(write_incompatible(file, header.incompatible));
   return file.barrier();
 }
 

@@ -65,14 +65,12 @@ Result<void> Refcounts::write_copy() {
 }
 
 void Refcounts::become(const Refcounts& copy) {
-  std::vector<std::uint64_t> words(copy.table_.size());
-  for (std::uint64_t block = 0; block < words.size(); ++block) words[block] = copy.table_.load(block);
   for (const ClusterRun& old : own_clusters()) {
     cache_.forget({HostOffset(0) + layout_.cluster() * old.first, layout_.cluster() * old.count});
   }
   table_at_ = copy.table_at_;
   table_cluster_count_ = copy.table_cluster_count_;
-  table_.replace(table_at_, words);
+  table_.replace(table_at_, copy.table_.words());
   for (const ClusterRun& fresh : own_clusters()) {  // from a former life as blocks
     cache_.forget({HostOffset(0) + layout_.cluster() * fresh.first, layout_.cluster() * fresh.count});
   }

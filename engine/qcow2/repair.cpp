@@ -46,7 +46,7 @@ Result<void> Work::begin_writing() {
   const std::uint64_t kept = header_.autoclear & (autoclear::kBitmaps | autoclear::kRawDataFile);
   if (header_.version < 3 || kept == header_.autoclear) return {};
   header_.autoclear = kept;
-  CHECK(write_autoclear(file_, header_));
+  CHECK(write_autoclear(file_, kept));
   return file_.barrier();
 }
 
@@ -96,7 +96,7 @@ Result<void> Work::clear_bits(const CheckReport& verdict) {
   if (verdict.corruptions != 0 || verdict.check_errors != 0 || kept == header_.incompatible) return {};
   CHECK(begin_writing());
   header_.incompatible = kept;
-  CHECK(write_incompatible(file_, header_));
+  CHECK(write_incompatible(file_, kept));
   return file_.barrier();
 }
 

@@ -18,7 +18,6 @@ namespace flatimg::qcow2 {
 namespace {
 
 constexpr ByteCount kSector{512};
-constexpr ByteCount kLargestDisk{(std::uint64_t{1} << 63) - 512};
 
 }  // namespace
 
@@ -29,7 +28,7 @@ Result<void> Qcow2Image::check_new_size(ByteCount size) const {
                 "{}: an image of version 2 with snapshots cannot be resized: they do not say how large their disk is",
                 file_->name());
   }
-  if (size > kLargestDisk || ByteCount(8) * layout_.l1_entries_for(size) > limits::kQcow2L1Table) {
+  if (size > limits::kDisk || ByteCount(8) * layout_.l1_entries_for(size) > limits::kQcow2L1Table) {
     return fail(ErrorKind::Limit, "{}: a disk of {} bytes is too large for clusters of {} bytes", file_->name(),
                 size.value(), layout_.cluster().value());
   }
@@ -41,8 +40,8 @@ Result<void> Qcow2Image::make_room(ByteCount size) {
   CHECK(begin_writing());
   const std::uint64_t entries = layout_.l1_entries_for(size);
   if (entries <= l1_.size()) return {};
-  std::vector<std::uint64_t> words(entries);
-  for (std::uint64_t index = 0; index < l1_.size(); ++index) words[index] = l1_.load(index);
+  std::vector<std::uint64_t> words = l1_.words();
+  words.resize(entries);
   CHECK(flusher_.flush());  // the table in the file is the one in memory now
   return move_l1(words);
 }

@@ -13,7 +13,6 @@ namespace flatimg::qcow2 {
 
 namespace {
 
-constexpr std::size_t kHead = 40;
 constexpr std::uint32_t kExtraData = 24;
 constexpr std::size_t kLongestName = 255;  // what QEMU keeps of a name
 
@@ -31,27 +30,18 @@ Result<std::size_t> found_or_not(std::optional<std::size_t> nth, std::string_vie
 
 std::uint64_t aligned(std::uint64_t bytes) { return (bytes + 7) / 8 * 8; }
 
-void append_text(std::vector<std::byte>& bytes, std::string_view text) {
-  const auto* first = reinterpret_cast<const std::byte*>(text.data());
-  bytes.insert(bytes.end(), first, first + text.size());
-}
-
-std::vector<std::byte> bytes_of(const NewEntry& entry) {
-  std::vector<std::byte> bytes(kHead + kExtraData);
-  const std::span<std::byte> out(bytes);
-  store_be(out, 0, entry.l1_table.value());
-  store_be(out, 8, entry.l1_entries);
-  store_be(out, 12, static_cast<std::uint16_t>(entry.id.size()));
-  store_be(out, 14, static_cast<std::uint16_t>(entry.info.name.size()));
-  store_be(out, 16, entry.info.date_seconds);
-  store_be(out, 20, entry.info.date_nanoseconds);
-  store_be(out, 36, kExtraData);
-  store_be(out, kHead + 8, entry.disk_size.value());
-  store_be(out, kHead + 16, ~std::uint64_t{0});  // no count of instructions
-  append_text(bytes, entry.id);
-  append_text(bytes, entry.info.name);
-  bytes.resize(aligned(bytes.size()));
-  return bytes;
+Snapshot snapshot_of(const NewEntry& entry) {
+  Snapshot snapshot;
+  snapshot.l1_table = entry.l1_table;
+  snapshot.l1_entries = entry.l1_entries;
+  snapshot.id = entry.id;
+  snapshot.name = entry.info.name;
+  snapshot.date_seconds = entry.info.date_seconds;
+  snapshot.date_nanoseconds = entry.info.date_nanoseconds;
+  snapshot.disk_size = entry.disk_size;
+  snapshot.extra_data.resize(kExtraData);
+  store_be(std::span(snapshot.extra_data), 16, ~std::uint64_t{0});  // no count of instructions
+  return snapshot;
 }
 
 // The table as it is, up to a multiple of eight bytes.
@@ -118,8 +108,9 @@ Result<void> check_snapshot_covers(HostFile& file, const Header& header, const S
 Result<std::vector<std::byte>> with_entry(HostFile& file, const Header& header, const SnapshotTable& table,
                                           const NewEntry& entry) {
   TRY(std::vector<std::byte> bytes, table_bytes(file, header, table));
-  const std::vector<std::byte> last = bytes_of(entry);
+  const std::vector<std::byte> last = snapshot_table_bytes({snapshot_of(entry)});
   bytes.insert(bytes.end(), last.begin(), last.end());
+  bytes.resize(aligned(bytes.size()));
   if (ByteCount(bytes.size()) <= limits::kQcow2SnapshotTable) return bytes;
   return fail(ErrorKind::Limit, "{}: the snapshot table cannot grow further", file.name());
 }

@@ -35,20 +35,12 @@ Result<void> Qcow2Image::begin_snapshot_change() {
   return begin_writing();
 }
 
-L1Words Qcow2Image::active_words() const {
-  L1Words words(l1_.size());
-  for (std::uint64_t index = 0; index < l1_.size(); ++index) words[index] = l1_.load(index);
-  return words;
-}
-
 // An L1 table that a snapshot names is judged as the active one is when the image is opened.
 Result<L1Words> Qcow2Image::snapshot_words(const Snapshot& snapshot) const {
   CHECK(check_snapshot_l1(*file_, header_, snapshot));
   ResidentTable table;
   CHECK(table.read(*file_, snapshot.l1_table, snapshot.l1_entries));
-  L1Words words(table.size());
-  for (std::uint64_t index = 0; index < table.size(); ++index) words[index] = table.load(index);
-  return words;
+  return table.words();
 }
 
 ClusterRun Qcow2Image::clusters_of_words(HostOffset at, std::uint64_t words) const {
@@ -66,7 +58,7 @@ Result<void> Qcow2Image::create_snapshot(const SnapshotInfo& wanted) {
   TRY(const SnapshotTable table, read_snapshot_table(*file_, header_));
   NewEntry entry{wanted, next_snapshot_id(table), header_.l1_table, header_.l1_entries, size()};
   TRY(auto bytes, with_entry(*file_, header_, table, entry));
-  L1Words words = active_words();
+  L1Words words = l1_.words();
   TRY(const auto work, TableSwitch::prepare(*this, {tables_in(words), words.size(), ByteCount(bytes.size())}));
   CHECK(work->copy_tables(words));
   CHECK(drop_snapshot_table(*work, table));
@@ -82,7 +74,7 @@ Result<void> Qcow2Image::apply_snapshot(std::string_view id_or_name) {
   const ByteCount size = align_down(snapshot.disk_size, ByteCount(512));
   CHECK(check_snapshot_covers(*file_, header_, snapshot));
   TRY(L1Words words, snapshot_words(snapshot));
-  const L1Words before = active_words();
+  const L1Words before = l1_.words();
   const std::uint64_t tables = tables_in(words);
   TRY(const auto work, TableSwitch::prepare(*this, {tables, words.size(), ByteCount(0)}));
   CHECK(
@@ -99,7 +91,7 @@ Result<void> Qcow2Image::delete_snapshot(std::string_view name_or_id) {
   const Snapshot& snapshot = table.snapshots[nth];
   TRY(auto bytes, without_entry(*file_, header_, table, nth));
   TRY(const L1Words lost, snapshot_words(snapshot));
-  L1Words words = active_words();
+  L1Words words = l1_.words();
   const TableSwitch::Need need{tables_in(words), words.size(), ByteCount(bytes.size())};
   TRY(const auto work, TableSwitch::prepare(*this, need));
   CHECK(work->drop_tables(lost));

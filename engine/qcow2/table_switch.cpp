@@ -63,13 +63,11 @@ Result<void> Qcow2Image::TableSwitch::copy_refcounts() {
 
 Result<void> Qcow2Image::TableSwitch::read_table(std::uint64_t l1_word) {
   table_at_ = HostOffset(l1_word & kOffsetMask);
-  const ByteCount cluster = image_.layout_.cluster();
-  if ((l1_word & kL1Reserved) != 0 || !(table_at_ % cluster).is_zero() ||
-      image_.cluster_number(table_at_) >= image_.free_space_.file_clusters()) {
+  if (!image_.names_table(l1_word)) {
     return fail(ErrorKind::CorruptImage, "{}: L1 entry {:#018x} does not point to a cluster of the file",
                 image_.file_->name(), l1_word);
   }
-  table_.resize(cluster.value());
+  table_.resize(image_.layout_.cluster().value());
   return image_.file_->read(table_at_, table_);
 }
 

@@ -4,15 +4,12 @@
 #include <array>
 #include <cstring>
 
+#include "base/zeroes.h"
 #include "transfer/whole_read.h"
 
 namespace flatimg::transfer {
 
 namespace {
-
-bool is_all_zero(std::span<const std::byte> bytes) {
-  return bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
-}
 
 class Rebase {
  public:

@@ -107,12 +107,6 @@ Result<void> Disk::read(GuestOffset at, std::span<std::byte> out) {
 
 Result<void> Disk::flush() { return top_->flush(); }
 
-Result<void> Disk::empty() {
-  if (whole_disk().empty()) return {};
-  const RangeLock::Held held(lock_, whole_disk(), RangeLock::Mode::Change);
-  return top_->empty();
-}
-
 Result<void> Disk::close() {
   closing_ = true;
   {

@@ -110,6 +110,7 @@ class Disk {
   Result<void> grow_held(ByteCount size);
   Result<void> clear_fresh(GuestRange fresh);
   Result<void> shrink_held(ByteCount size);
+  void count_anew();
   Result<void> with_all_held(const std::function<Result<void>()>& change);
 
   // holes.cpp

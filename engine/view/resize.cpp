@@ -1,10 +1,11 @@
-// Disk: another size, and internal snapshots. Everything is held in Change meanwhile, behind a flush, so that little
-// waits to be written.
+// Disk: another size, internal snapshots, and an overlay that becomes empty. Everything is held in Change meanwhile,
+// behind a flush, so that little waits to be written.
 //
 // A larger disk shows zeroes behind its old end, whatever the tables, the last cluster or an image below hold there:
 // that is made so, and is on disk, before the format records the new size.
 #include <algorithm>
 
+#include "base/limits.h"
 #include "view/disk.h"
 
 namespace flatimg {
@@ -12,14 +13,13 @@ namespace flatimg {
 namespace {
 
 constexpr ByteCount kSector{512};
-constexpr ByteCount kLargestDisk{(std::uint64_t{1} << 63) - 512};
 constexpr GuestRange kEverything{GuestOffset(0), ByteCount(std::uint64_t{1} << 63)};
 
 }  // namespace
 
 Result<void> Disk::resize(ByteCount size) {
   if (!writable()) return fail(ErrorKind::Denied, "the disk is read-only");
-  if (size > kLargestDisk) return fail(ErrorKind::Limit, "a disk of {} bytes is too large", size.value());
+  if (size > limits::kDisk) return fail(ErrorKind::Limit, "a disk of {} bytes is too large", size.value());
   size = align_up(size, std::min(kSector, top_->traits().granule));
   CHECK(top_->flush());
   const RangeLock::Held held(lock_, kEverything, RangeLock::Mode::Change);
@@ -60,7 +60,7 @@ Result<void> Disk::shrink_held(ByteCount size) {
   return {};
 }
 
-// --- snapshots ------------------------------------------------------------------------------------------------------
+// --- other contents -------------------------------------------------------------------------------------------------
 
 Result<void> Disk::with_all_held(const std::function<Result<void>()>& change) {
   if (!writable()) return fail(ErrorKind::Denied, "the disk is read-only");
@@ -76,7 +76,7 @@ Result<void> Disk::create_snapshot(const SnapshotInfo& wanted) {
 Result<void> Disk::apply_snapshot(std::string_view id_or_name) {
   return with_all_held([&]() -> Result<void> {
     CHECK(top_->apply_snapshot(id_or_name));
-    data_count_.retreat(GuestOffset(0), data_count_.bytes());  // to be counted anew
+    count_anew();
     return {};
   });
 }
@@ -84,5 +84,15 @@ Result<void> Disk::apply_snapshot(std::string_view id_or_name) {
 Result<void> Disk::delete_snapshot(std::string_view name_or_id) {
   return with_all_held([&] { return top_->delete_snapshot(name_or_id); });
 }
+
+Result<void> Disk::empty() {
+  return with_all_held([&]() -> Result<void> {
+    CHECK(top_->empty());
+    count_anew();
+    return {};
+  });
+}
+
+void Disk::count_anew() { data_count_.retreat(GuestOffset(0), data_count_.bytes()); }
 
 }  // namespace flatimg

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/zeroes.h"
 #include "view/disk.h"
 #include "view/sector_io.h"
 
@@ -10,11 +11,6 @@ namespace flatimg {
 namespace {
 
 constexpr ByteCount kFirstSector{512};
-
-bool is_all_zero(std::span<const std::byte> bytes) {
-  return bytes.empty() ||
-         (bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
-}
 
 std::span<const std::byte> part_of(std::span<const std::byte> data, GuestRange range, GuestRange part) {
   return data.subspan((part.begin - range.begin).value(), part.length.value());
