@@ -2,10 +2,14 @@
 #include "fuse/client.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "base/text.h"
 #include "fuse/registry.h"
@@ -13,6 +17,8 @@
 namespace flatimg::flat {
 
 namespace {
+
+constexpr int kPatience = 2;  // seconds for a helper that may have nothing to do with us
 
 Result<void> say(const Descriptor& connection, std::string_view word) {
   if (::send(connection.get(), word.data(), word.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(word.size())) return {};
@@ -33,6 +39,29 @@ std::string hear(const Descriptor& connection, HearUntil until) {
   return heard;
 }
 
+/// What the mount writes to; empty when nothing, or when its helper does not answer soon.
+std::string written_file(const MountEntry& mount) {
+  const auto connection = connect_to_helper(mount);
+  if (!connection) return {};
+  const timeval patience{kPatience, 0};
+  setsockopt(connection->get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  if (!say(*connection, "status\n")) return {};
+  const auto status = nlohmann::json::parse(hear(*connection, HearUntil::End), nullptr, false);
+  return status.is_object() ? status.value("written-file", std::string()) : std::string();
+}
+
+Result<void> request_change(const MountEntry& mount, std::string_view word, const std::string& argument) {
+  if (argument.find('\n') != std::string::npos) {
+    return fail(ErrorKind::BadUsage, "a name with a line end in it: unmount the image first");
+  }
+  TRY(const Descriptor connection, connect_to_helper(mount));
+  CHECK(say(connection, fmt::format("{} {}\n", word, argument)));
+  const std::string outcome = hear(connection, HearUntil::End);
+  if (outcome == "ok\n") return {};
+  if (outcome.empty()) return fail(ErrorKind::Io, "{}: the helper died meanwhile", shown(mount.mountpoint));
+  return fail(ErrorKind::Io, "{}", std::string_view(outcome).substr(0, outcome.size() - 1));
+}
+
 Result<std::string> without_helper(const MountEntry& mount, Unmount how, const Error& why) {
   if (is_dead_mount(mount.mountpoint)) {
     CHECK(unmount(mount.mountpoint, Unmount::Lazily));
@@ -50,6 +79,32 @@ Result<MountEntry> find_mount(const std::string& path) {
   auto entry = mount_at(mountpoint);
   if (!entry || !entry->is_ours()) return fail(ErrorKind::NotFound, "{}: no flatimg mount is there", shown(path));
   return *std::move(entry);
+}
+
+std::optional<MountEntry> mount_around(const std::string& path) {
+  struct stat found {};
+  if (::stat(path.c_str(), &found) != 0) return std::nullopt;
+  for (MountEntry& mount : all_mounts()) {
+    if (mount.is_ours() && makedev(mount.device_major, mount.device_minor) == found.st_dev) return std::move(mount);
+  }
+  return std::nullopt;
+}
+
+std::optional<MountEntry> mount_writing(const std::string& image) {
+  for (MountEntry& mount : all_mounts()) {
+    const std::string file = mount.is_ours() ? written_file(mount) : std::string();
+    std::error_code failed;
+    if (!file.empty() && std::filesystem::equivalent(file, image, failed)) return std::move(mount);
+  }
+  return std::nullopt;
+}
+
+Result<void> create_snapshot(const MountEntry& mount, const std::string& name) {
+  return request_change(mount, "snapshot-create", name);
+}
+
+Result<void> delete_snapshot(const MountEntry& mount, const std::string& name) {
+  return request_change(mount, "snapshot-delete", name);
 }
 
 Result<std::string> ask_status(const MountEntry& mount) {

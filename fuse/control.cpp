@@ -1,6 +1,7 @@
 // The thread behind the control socket.
 #include "fuse/control.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/text.h"
 #include "fuse/facts.h"
 #include "fuse/registry.h"
 
@@ -19,7 +21,7 @@ namespace flatimg::flat {
 namespace {
 
 constexpr std::size_t kMostClients = 32;
-constexpr std::size_t kLongestWord = 64;
+constexpr std::size_t kLongestRequest = 4096;
 constexpr int kClientPatience = 2;  // seconds that a client may take to read its answer
 
 void send_all(const Descriptor& connection, std::string_view text) {
@@ -30,6 +32,8 @@ void send_all(const Descriptor& connection, std::string_view text) {
     text.remove_prefix(static_cast<std::size_t>(sent));
   }
 }
+
+std::string outcome_line(const Result<void>& outcome) { return (outcome ? "ok" : outcome.error().text) + "\n"; }
 
 ino_t inode_at(const std::string& path) {
   struct stat found {};
@@ -65,6 +69,11 @@ Control::~Control() {
   if (thread_.joinable()) finish(fail(ErrorKind::Io, "the mount ended early"));
 }
 
+void Control::end_changes() {
+  const MutexLock lock(mutex_);
+  changes_ended_ = true;
+}
+
 void Control::forget_disk() {
   const MutexLock lock(mutex_);
   exported_ = nullptr;
@@ -74,7 +83,7 @@ void Control::finish(const Result<void>& outcome) {
   {
     const MutexLock lock(mutex_);
     exported_ = nullptr;
-    outcome_ = (outcome ? "ok" : outcome.error().text) + "\n";
+    outcome_ = outcome_line(outcome);
   }
   eventfd_write(wake_up_.get(), 1);
   thread_.join();
@@ -104,28 +113,64 @@ void Control::accept_client() {
 }
 
 void Control::hear(Client& client) {
-  std::array<char, kLongestWord> bytes{};
+  std::array<char, kLongestRequest> bytes{};
   const ssize_t got = ::recv(client.connection.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  client.done = got <= 0 || client.word.size() + static_cast<std::size_t>(got) > kLongestWord;
+  client.done = got <= 0 || client.request.size() + static_cast<std::size_t>(got) > kLongestRequest;
   if (client.done) return;
-  client.word.append(bytes.data(), static_cast<std::size_t>(got));
-  if (client.word.ends_with('\n')) answer(client);
+  client.request.append(bytes.data(), static_cast<std::size_t>(got));
+  if (client.request.ends_with('\n')) answer(client);
 }
 
 void Control::answer(Client& client) {
-  if (client.word == "wait\n") {
+  const std::string_view request = std::string_view(client.request).substr(0, client.request.size() - 1);
+  const auto blank = std::min(request.find(' '), request.size());
+  const std::string_view word = request.substr(0, blank);
+  const std::string argument(request.substr(std::min(blank + 1, request.size())));
+  if (word == "wait") {
     client.waits = true;
     send_all(client.connection, "waiting\n");
     return;
   }
-  if (client.word == "status\n") send_all(client.connection, status());
+  if (word == "status") send_all(client.connection, status());
+  if (word == "snapshot-create") send_all(client.connection, outcome_line(create_snapshot(argument)));
+  if (word == "snapshot-delete") send_all(client.connection, outcome_line(delete_snapshot(argument)));
   client.done = true;
 }
 
 std::string Control::status() {
   const MutexLock lock(mutex_);
   return exported_ != nullptr ? stats_json(*exported_) : std::string();
+}
+
+// Through the mount, as every program does it.
+Result<void> Control::write_back() {
+  std::string flat_path;
+  {
+    const MutexLock lock(mutex_);
+    if (exported_ != nullptr) flat_path = exported_->flat_path();
+  }
+  const Descriptor flat_file(::open(flat_path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (flat_file.valid() && fsync(flat_file.get()) == 0) return {};
+  return fail_os(errno, "writing back {}", shown(flat_path));
+}
+
+Result<Disk*> Control::disk_to_change() {
+  if (exported_ != nullptr && !changes_ended_) return &exported_->disk;
+  return fail(ErrorKind::NotFound, "the mount is ending");
+}
+
+Result<void> Control::create_snapshot(std::string name) {
+  CHECK(write_back());
+  const MutexLock lock(mutex_);
+  TRY(Disk* const disk, disk_to_change());
+  return disk->create_snapshot(snapshot_now(std::move(name)));
+}
+
+Result<void> Control::delete_snapshot(const std::string& name) {
+  const MutexLock lock(mutex_);
+  TRY(Disk* const disk, disk_to_change());
+  return disk->delete_snapshot(name);
 }
 
 void Control::tell_waiting() {

@@ -1,11 +1,18 @@
-// The control socket of a mount: what `flatimg status` and `flatimg umount` talk to.
+// The control socket of a mount: what `flatimg status`, `flatimg umount` and `flatimg snapshot` talk to.
 //
-// A client sends one word and a line end:
-//   status   the text of stats.json comes back, and the connection ends
-//   wait     "waiting" comes back; when the image is final one more line, "ok" or what went wrong, and the connection
-//            ends
+// A client sends one request and a line end:
+//   status                 the text of stats.json comes back
+//   wait                   "waiting" comes back; when the image is final one more line, "ok" or what went wrong
+//   snapshot-create NAME   what programs have written is written back and flushed, then an internal snapshot is taken;
+//                          "ok" or what went wrong comes back
+//   snapshot-delete NAME   the snapshot of this name, or else ID, is deleted; the same answers
+// Then the connection ends.
 //
-// One thread serves it. Clients are the mounter himself or root (the folder is closed to others) and are few.
+// One thread serves it, one request after the other. Clients are the mounter himself or root (the folder is closed to
+// others) and are few.
+//
+// Invariant: mutex_ is never held while waiting for the kernel, which may wait for workers that have ended: what is
+// written back is written back without it. A change of the image holds it, so that the image is not closed meanwhile.
 #pragma once
 
 #include <memory>
@@ -27,6 +34,8 @@ class Control {
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;
 
+  /// From now on the image is not changed any more; waits for a change that is under way.
+  void end_changes() EXCLUDES(mutex_);
   /// From now on the disk is not looked at any more.
   void forget_disk() EXCLUDES(mutex_);
   /// Tells everybody who waits, and ends.
@@ -36,7 +45,7 @@ class Control {
   Control(const Exported& exported, std::string path, Descriptor socket);
   struct Client {
     Descriptor connection;
-    std::string word;  // what came so far
+    std::string request;  // what came so far
     bool waits = false;
     bool done = false;
   };
@@ -45,6 +54,10 @@ class Control {
   void hear(Client& client);
   void answer(Client& client);
   [[nodiscard]] std::string status() EXCLUDES(mutex_);
+  [[nodiscard]] Result<void> write_back() EXCLUDES(mutex_);
+  [[nodiscard]] Result<void> create_snapshot(std::string name) EXCLUDES(mutex_);
+  [[nodiscard]] Result<void> delete_snapshot(const std::string& name) EXCLUDES(mutex_);
+  [[nodiscard]] Result<Disk*> disk_to_change() REQUIRES(mutex_);
   void tell_waiting();
 
   const std::string path_;
@@ -54,6 +67,7 @@ class Control {
   std::vector<Client> clients_;
   Mutex mutex_{Rank::Session};
   const Exported* exported_ GUARDED_BY(mutex_);
+  bool changes_ended_ GUARDED_BY(mutex_) = false;
   std::string outcome_ GUARDED_BY(mutex_);
   std::thread thread_;
 };

@@ -26,6 +26,11 @@ struct Exported {
         growable(options.growable && shown.writable()),
         transport(options.transport) {}
 
+  /// The flat file as the kernel shows it.
+  [[nodiscard]] std::string flat_path() const {
+    return names.shape() == Shape::File ? mountpoint : mountpoint + "/" + names.flat_name();
+  }
+
   Disk& disk;
   const Names names;
   Attributes attributes;
@@ -36,6 +41,7 @@ struct Exported {
 
   // Told by info.json and stats.json.
   std::string source;      // the image, absolute
+  std::string written;     // where writes go: the image or its overlay; empty when nothing is written
   std::string mountpoint;  // canonical
   std::string format;
 

@@ -22,15 +22,16 @@ std::string stats_json(const Exported& exported) {
   }
   Json image = Json::object();
   for (const auto& [name, value] : exported.disk.counters()) image[name] = value;
-  return as_text(Json{{"filename", exported.source},
-                      {"mountpoint", exported.mountpoint},
-                      {"pid", getpid()},
-                      {"open-files", exported.open_files.load()},
-                      {"bytes-read", exported.counters.bytes_read()},
-                      {"bytes-written", exported.counters.bytes_written()},
-                      {"errors", exported.counters.errors()},
-                      {"requests", requests},
-                      {"image", image}});
+  Json stats{{"filename", exported.source}, {"mountpoint", exported.mountpoint}};
+  if (!exported.written.empty()) stats["written-file"] = exported.written;
+  stats.update(Json{{"pid", getpid()},
+                    {"open-files", exported.open_files.load()},
+                    {"bytes-read", exported.counters.bytes_read()},
+                    {"bytes-written", exported.counters.bytes_written()},
+                    {"errors", exported.counters.errors()},
+                    {"requests", requests},
+                    {"image", image}});
+  return as_text(stats);
 }
 
 std::string info_json(const Exported& exported) {

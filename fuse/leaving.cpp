@@ -21,8 +21,8 @@ constexpr milliseconds kGrace{2000};         // for those who have the flat file
 constexpr milliseconds kConnectionEnd{500};  // from the last close until the kernel has ended the connection
 constexpr milliseconds kBetweenLooks{20};
 
-Descriptor open_flat_file(const Session& session) {
-  return Descriptor(::open(session.flat_path().c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+Descriptor open_flat_file(const Exported& exported) {
+  return Descriptor(::open(exported.flat_path().c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
 }
 
 /// What programs wrote and the kernel still holds comes to us now. An error is kept by the disk and found by its close.
@@ -42,7 +42,7 @@ void wait_for_others(Session& session, const Exported& exported, unsigned own_ha
 
 /// Detached, with one handle of our own that reaches the kernel's pages to the end.
 void detach_and_wait(Session& session, const Exported& exported) {
-  Descriptor flat_file = open_flat_file(session);
+  Descriptor flat_file = open_flat_file(exported);
   if (auto detached = unmount(exported.mountpoint, Unmount::Lazily); !detached) {
     log(LogLevel::Error, "{}", detached.error().text);
   }
@@ -54,7 +54,7 @@ void detach_and_wait(Session& session, const Exported& exported) {
 
 void leave(Session& session, const Exported& exported) {
   if (session.is_mounted()) {
-    write_back(open_flat_file(session));
+    write_back(open_flat_file(exported));
     if (!unmount(exported.mountpoint, Unmount::Now)) detach_and_wait(session, exported);
   } else {
     wait_for_others(session, exported, 0);  // somebody has detached it before

@@ -13,7 +13,6 @@
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
-#include <vector>
 
 #include "base/text.h"
 #include "fuse/option_values.h"
@@ -84,12 +83,19 @@ std::optional<MountEntry> parse_mount_line(std::string_view line) {
   return MountEntry{unescaped(mountpoint), type, unescaped(source), *device_major, *device_minor, mounter_in(options)};
 }
 
-std::optional<MountEntry> mount_at(const std::string& mountpoint) {
+std::vector<MountEntry> all_mounts() {
   std::ifstream table("/proc/self/mountinfo");
-  std::optional<MountEntry> last;  // later mounts lie on top
+  std::vector<MountEntry> mounts;
   for (std::string line; std::getline(table, line);) {
-    auto entry = parse_mount_line(line);
-    if (entry && entry->mountpoint == mountpoint) last = std::move(entry);
+    if (auto entry = parse_mount_line(line)) mounts.push_back(*std::move(entry));
+  }
+  return mounts;
+}
+
+std::optional<MountEntry> mount_at(const std::string& mountpoint) {
+  std::optional<MountEntry> last;  // later mounts lie on top
+  for (MountEntry& entry : all_mounts()) {
+    if (entry.mountpoint == mountpoint) last = std::move(entry);
   }
   return last;
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -19,6 +20,9 @@ struct MountEntry {
 
   [[nodiscard]] bool is_ours() const { return type == "fuse.flatimg"; }
 };
+
+/// Everything that is mounted, in the order of mounting.
+[[nodiscard]] std::vector<MountEntry> all_mounts();
 
 /// The topmost mount at this canonical path.
 [[nodiscard]] std::optional<MountEntry> mount_at(const std::string& mountpoint);

@@ -110,6 +110,7 @@ Result<Shown> open_source(const Place& place, const MountOptions& options, std::
   const std::string name = std::filesystem::path(place.source).filename().string() + options.suffix;
   result.exported = std::make_unique<Exported>(*result.disk, Names(place.shape, name), image, options);
   result.exported->source = place.source;
+  if (result.disk->writable()) result.exported->written = file_of_disk(place, options);
   result.exported->mountpoint = place.mountpoint;
   result.exported->format = opened.format;
   return result;
@@ -140,6 +141,7 @@ Result<void> mount_and_serve(Shown shown_image, const MountOptions& options, Shu
   session->workers().wait();
   notify_service_manager("STOPPING=1");
   shutdown.closing();
+  if (control) control->end_changes();
   Result<void> closed = exported.disk.close();
   if (control) control->forget_disk();
   session.reset();

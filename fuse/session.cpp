@@ -148,21 +148,16 @@ Session::~Session() {
 
 Result<void> Session::find_device() {
   TRY(const struct stat top, look_at(exported_.mountpoint));
-  CHECK(look_at(flat_path()));
+  CHECK(look_at(exported_.flat_path()));
   device_ = top.st_dev;
   ready_ = true;
-  if (exported_.kernel_cache == KernelCache::WriteBack) exported_.size_keeper.start(flat_path(), device_);
+  if (exported_.kernel_cache == KernelCache::WriteBack) exported_.size_keeper.start(exported_.flat_path(), device_);
   return {};
 }
 
 bool Session::is_mounted() const {
   const auto entry = mount_at(exported_.mountpoint);
   return entry && makedev(entry->device_major, entry->device_minor) == device_;
-}
-
-std::string Session::flat_path() const {
-  if (exported_.names.shape() == Shape::File) return exported_.mountpoint;
-  return exported_.mountpoint + "/" + exported_.names.flat_name();
 }
 
 }  // namespace flatimg::flat

@@ -29,9 +29,6 @@ class Session {
   /// Whether the mountpoint still leads to this mount.
   [[nodiscard]] bool is_mounted() const;
 
-  /// The flat file as the kernel shows it.
-  [[nodiscard]] std::string flat_path() const;
-
  private:
   Session(Exported& exported, fuse_session* session) : exported_(exported), session_(session) {}
 

@@ -1,8 +1,10 @@
-// flatimg snapshot: internal snapshots, listed, taken, applied and deleted.
-#include <chrono>
+// flatimg snapshot: internal snapshots, listed, taken, applied and deleted. Of an image that is mounted they are taken
+// and deleted by the helper that has it.
 #include <memory>
 
+#include "base/text.h"
 #include "catalog/describe.h"
+#include "fuse/client.h"
 #include "tools/image_change.h"
 #include "tools/image_options.h"
 #include "tools/snapshot_list.h"
@@ -21,16 +23,6 @@ struct SnapshotArguments {
   Output output = Output::Human;
 };
 
-SnapshotInfo named_now(const std::string& name) {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(now);
-  SnapshotInfo info;
-  info.name = name;
-  info.date_seconds = static_cast<std::uint32_t>(seconds.count());
-  info.date_nanoseconds = static_cast<std::uint32_t>(std::chrono::nanoseconds(now - seconds).count());
-  return info;
-}
-
 Result<void> list(const SnapshotArguments& arguments) {
   catalog::InspectRequest request;
   request.path = arguments.image.path;
@@ -44,14 +36,26 @@ Result<void> list(const SnapshotArguments& arguments) {
   return {};
 }
 
+/// The helper that has the image mounted does it. Its disk cannot become another one under those who use it.
+Result<void> act_on_mount(const flat::MountEntry& mount, const SnapshotArguments& arguments, const CLI::App& command) {
+  if (command.count("-c") > 0) return flat::create_snapshot(mount, arguments.create);
+  if (command.count("-d") > 0) return flat::delete_snapshot(mount, arguments.erase);
+  return fail(ErrorKind::Busy, "{}: is mounted: run `flatimg umount {}` first", shown(arguments.image.path),
+              shown(mount.mountpoint));
+}
+
 Result<void> act(const SnapshotArguments& arguments, const CLI::App& command) {
   if (arguments.list) return list(arguments);
   if (arguments.force_share) return fail(ErrorKind::BadUsage, "-U is for -l: whoever changes an image needs its lock");
-  return change_image(arguments.image, [&](Disk& disk) -> Result<void> {
-    if (command.count("-c") > 0) return disk.create_snapshot(named_now(arguments.create));
+  if (const auto mount = flat::mount_around(arguments.image.path)) return act_on_mount(*mount, arguments, command);
+  const auto changed = change_image(arguments.image, [&](Disk& disk) -> Result<void> {
+    if (command.count("-c") > 0) return disk.create_snapshot(snapshot_now(arguments.create));
     if (command.count("-a") > 0) return disk.apply_snapshot(arguments.apply);
     return disk.delete_snapshot(arguments.erase);
   });
+  if (changed || changed.error().kind != ErrorKind::Busy || command.count("-a") > 0) return changed;
+  const auto mount = flat::mount_writing(arguments.image.path);
+  return mount ? act_on_mount(*mount, arguments, command) : changed;
 }
 
 int run_snapshot(const SnapshotArguments& arguments, const CLI::App& command) {

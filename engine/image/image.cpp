@@ -1,6 +1,18 @@
 #include "image/image.h"
 
+#include <chrono>
+
 namespace flatimg {
+
+SnapshotInfo snapshot_now(std::string name) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(now);
+  SnapshotInfo info;
+  info.name = std::move(name);
+  info.date_seconds = static_cast<std::uint32_t>(seconds.count());
+  info.date_nanoseconds = static_cast<std::uint32_t>(std::chrono::nanoseconds(now - seconds).count());
+  return info;
+}
 
 // What a format does not override, it cannot do.
 
@@ -33,9 +45,7 @@ Result<void> Image::delete_snapshot(std::string_view /*name_or_id*/) {
 }
 
 Result<void> Image::make_room(ByteCount /*size*/) { return {}; }
-Result<void> Image::empty() {
-  return fail(ErrorKind::Unsupported, "{} images cannot be emptied", traits().format);
-}
+Result<void> Image::empty() { return fail(ErrorKind::Unsupported, "{} images cannot be emptied", traits().format); }
 
 Result<void> Image::resize(ByteCount /*size*/) {
   return fail(ErrorKind::Unsupported, "{} images cannot be resized", traits().format);

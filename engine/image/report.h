@@ -65,6 +65,9 @@ struct SnapshotInfo {
   std::optional<std::uint64_t> icount;
 };
 
+/// A snapshot to be taken now.
+[[nodiscard]] SnapshotInfo snapshot_now(std::string name);
+
 struct ImageInfo {
   std::string filename;  // as it was given
   std::string format;
