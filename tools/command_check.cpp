@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "catalog/check_image.h"
 #include "tools/image_options.h"
+#include "tools/progress_bar.h"
 
 namespace flatimg::tools {
 
@@ -21,6 +22,7 @@ struct CheckOptions {
   Output output = Output::Human;
   std::string repair;  // "leaks" or "all"; empty: look only
   bool data = false;
+  ProgressBar::When bar = ProgressBar::When::OnTerminal;
   bool quiet = false;
 };
 
@@ -111,9 +113,21 @@ int tell(const CheckOptions& options, const std::string& format, const CheckRepo
 
 // --- doing it -------------------------------------------------------------------------------------------------------
 
+catalog::CheckDepth depth_of(const CheckOptions& options) {
+  return options.data ? catalog::CheckDepth::Data : catalog::CheckDepth::Tables;
+}
+
+/// Runs a check or a repair with a bar over it. Beside JSON there is none on standard output.
+template <class Work>
+auto with_bar(const CheckOptions& options, const Work& work) {
+  ProgressBar bar(options.quiet || options.output == Output::Json ? ProgressBar::When::Never : options.bar);
+  return work(bar.progress());
+}
+
 int run_check(const CheckOptions& options) {
-  const auto checked = catalog::check_image(options.image.request(),
-                                            options.data ? catalog::CheckDepth::Data : catalog::CheckDepth::Tables);
+  const auto checked = with_bar(options, [&](const Progress& progress) {
+    return catalog::check_image(options.image.request(), depth_of(options), progress);
+  });
   if (checked) return tell(options, checked->format, checked->report, {});
   complain(checked.error());
   return kCouldNotCheck;
@@ -121,7 +135,9 @@ int run_check(const CheckOptions& options) {
 
 int run_repair(const CheckOptions& options) {
   const RepairScope scope = options.repair == "all" ? RepairScope::All : RepairScope::Leaks;
-  const auto repaired = catalog::repair_image(options.image.request(), scope);
+  const auto repaired = with_bar(options, [&](const Progress& progress) {
+    return catalog::repair_image(options.image.request(), scope, depth_of(options), progress);
+  });
   if (!repaired) {
     complain(repaired.error());
     return kCouldNotCheck;
@@ -143,11 +159,11 @@ void add_check_command(Program& program) {
   command->footer("Exit codes: 0 clean, 1 could not check, 2 corrupt, 3 leaked clusters only.");
   add_image_options(*command, options->image);
   add_output_option(*command, options->output);
-  CLI::Option* data = command->add_flag("--data", options->data, "Decode every compressed cluster as well");
+  command->add_flag("--data", options->data, "Decode every compressed cluster as well");
   command->add_option("-r,--repair", options->repair, "leaks or all; without it nothing is changed")
-      ->excludes(data)
       ->check(CLI::IsMember({"leaks", "all"}))
       ->type_name("WHAT");
+  add_progress_option(*command, options->bar);
   command->add_flag("-q,--quiet", options->quiet, "Print only what is wrong");
   command->callback([&program, options] {
     program.chosen = [options] { return options->repair.empty() ? run_check(*options) : run_repair(*options); };

@@ -28,7 +28,7 @@ Result<void> commit(const CommitOptions& options) {
   Disk base(std::move(opened.base), {});
   {
     ProgressBar bar(options.image.quiet ? ProgressBar::When::Never : options.bar);
-    CHECK(transfer::commit(overlay, base, [&](ByteCount done, ByteCount all) { bar.show(done.value(), all.value()); }));
+    CHECK(transfer::commit(overlay, base, bar.progress()));
   }
   CHECK(base.close());
   if (!options.keep) CHECK(overlay.empty());

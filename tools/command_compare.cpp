@@ -33,7 +33,7 @@ Result<std::optional<transfer::Difference>> compare_disks(const CompareOptions& 
   TRY(const auto difference,
       transfer::compare(*first, *second,
                         options.strict ? transfer::Strictness::Allocation : transfer::Strictness::Contents,
-                        [&](ByteCount done, ByteCount all) { bar.show(done.value(), all.value()); }));
+                        bar.progress()));
   const GuestOffset common = GuestOffset(0) + std::min(first->size(), second->size());
   const bool reached_end = !difference || difference->at >= common;
   if (!options.strict && !options.quiet && first->size() != second->size() && reached_end) {

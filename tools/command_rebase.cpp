@@ -53,8 +53,7 @@ Result<std::optional<catalog::BackingName>> move_contents(const RebaseOptions& o
   }
   {
     ProgressBar bar(options.image.quiet ? ProgressBar::When::Never : options.bar);
-    CHECK(transfer::rebase(overlay, base.get(),
-                           [&](ByteCount done, ByteCount all) { bar.show(done.value(), all.value()); }));
+    CHECK(transfer::rebase(overlay, base.get(), bar.progress()));
   }
   CHECK(overlay.close());
   return name;

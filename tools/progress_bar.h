@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 
+#include "base/progress.h"
 #include "tools/commands.h"
 
 namespace flatimg::tools {
@@ -17,10 +18,14 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
-  /// At most some times a second. One thread at a time.
-  void show(std::uint64_t done, std::uint64_t all);
+  /// What the bar is told; shown at most some times a second. Not longer than the bar lives.
+  [[nodiscard]] Progress progress() {
+    return [this](std::uint64_t done, std::uint64_t all) { show(done, all); };
+  }
 
  private:
+  void show(std::uint64_t done, std::uint64_t all);
+
   const bool visible_;
   bool begun_ = false;
   std::chrono::steady_clock::time_point last_;

@@ -1,6 +1,7 @@
 // The verdict on an image, whatever its format, and its repair.
 #pragma once
 
+#include "base/progress.h"
 #include "catalog/inspect.h"
 #include "image/report.h"
 
@@ -17,14 +18,16 @@ enum class CheckDepth {
 };
 
 /// Looks at one file only and changes nothing. Unsupported for formats that hold nothing to check.
-Result<CheckedImage> check_image(const InspectRequest& request, CheckDepth depth);
+Result<CheckedImage> check_image(const InspectRequest& request, CheckDepth depth, const Progress& progress);
 
 struct RepairedImage {
   std::string format;
   RepairReport report;
 };
 
-/// Repairs the one file, which nobody else may have open meanwhile (Busy). BadUsage when `request` ignores locks.
-Result<RepairedImage> repair_image(const InspectRequest& request, RepairScope scope);
+/// Repairs the one file, which nobody else may have open meanwhile (Busy). BadUsage when `request` ignores locks. The
+/// depth is that of the last look; data that cannot be decoded is told, not repaired.
+Result<RepairedImage> repair_image(const InspectRequest& request, RepairScope scope, CheckDepth depth,
+                                   const Progress& progress);
 
 }  // namespace flatimg::catalog

@@ -28,7 +28,7 @@ class Walk {
   Walk(HostFile& file, const Header& header, Census& census, RangeCount& count, TableScan scan)
       : file_(file), header_(header), layout_(header), census_(census), count_(count), scan_(std::move(scan)) {}
 
-  Result<void> everything_but_refcounts(Census::Scope scope);
+  Result<void> everything_but_refcounts(const Census::Wanted& wanted);
   Result<void> refcount_structure();
 
  private:
@@ -40,7 +40,7 @@ class Walk {
   void note_snapshot(const Snapshot& snapshot);
   TableUses usable_l1_tables();
   [[nodiscard]] bool l1_is_usable(const Snapshot& snapshot);
-  Result<void> walk_l2_tables();
+  Result<void> walk_l2_tables(const Progress& progress);
   Result<void> walk_bitmaps();
   Result<void> walk_bitmap_table(HostOffset at, std::uint32_t entries, std::uint64_t uses);
   void count_refcount_block(std::uint64_t word, std::uint64_t index);
@@ -156,12 +156,14 @@ Result<void> Walk::walk_snapshots(Census::Scope scope) {
   return {};
 }
 
-Result<void> Walk::walk_l2_tables() {
+Result<void> Walk::walk_l2_tables(const Progress& progress) {
   for (const auto& [at, use] : l2_uses_) census_.l2_tables.push_back(use);
   l2_uses_.clear();
   std::sort(census_.l2_tables.begin(), census_.l2_tables.end(),
             [](const L2Use& a, const L2Use& b) { return a.at < b.at; });
+  std::uint64_t walked = 0;
   for (const L2Use& use : census_.l2_tables) {
+    tell(progress, walked++, census_.l2_tables.size());
     L2Census table(header_, use, census_, count_);
     CHECK(scan_.pieces({use.at, layout_.cluster()}, [&](ByteCount, std::span<const std::byte> piece) -> Result<void> {
       table.read(piece);
@@ -199,11 +201,11 @@ Result<void> Walk::walk_bitmaps() {
 
 // --- all of it ------------------------------------------------------------------------------------------------------
 
-Result<void> Walk::everything_but_refcounts(Census::Scope scope) {
+Result<void> Walk::everything_but_refcounts(const Census::Wanted& wanted) {
   count_.add({HostOffset(), layout_.cluster()}, 1, "header");
   CHECK(walk_l1(header_.l1_table, header_.l1_entries, 1, Owner::Active));
-  CHECK(walk_snapshots(scope));
-  CHECK(walk_l2_tables());
+  CHECK(walk_snapshots(wanted.scope));
+  CHECK(walk_l2_tables(wanted.progress));
   if (header_.crypto_header) count_.add(*header_.crypto_header, 1, "encryption header");
   return walk_bitmaps();
 }
@@ -297,7 +299,7 @@ void Census::find_tables_alone(const Header& header) {
   }
 }
 
-Result<Census> Census::take(HostFile& file, const Header& header, Scope scope, Excess excess) {
+Result<Census> Census::take(HostFile& file, const Header& header, const Wanted& wanted) {
   TRY(const ByteCount size, file.size());
   const std::uint64_t clusters = ceil_divide(size.value(), header.cluster().value());
   if (clusters > kMostClusters) {
@@ -305,11 +307,11 @@ Result<Census> Census::take(HostFile& file, const Header& header, Scope scope, E
   }
   TRY(TableScan scan, TableScan::of(file));
   Census census(clusters);
-  TRY(census.snapshots, read_snapshot_table(file, header, excess));
+  TRY(census.snapshots, read_snapshot_table(file, header, wanted.excess));
   RangeCount count(size, header.cluster(), census);
   Walk walk(file, header, census, count, std::move(scan));
-  CHECK(walk.everything_but_refcounts(scope));
-  if (scope == Scope::Everything) CHECK(walk.refcount_structure());
+  CHECK(walk.everything_but_refcounts(wanted));
+  if (wanted.scope == Scope::Everything) CHECK(walk.refcount_structure());
   census.find_tables_alone(header);
   return census;
 }

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/progress.h"
 #include "qcow2/findings.h"
 #include "qcow2/layout.h"
 #include "qcow2/reference_counts.h"
@@ -53,10 +54,14 @@ class Census {
     OnlyWhatStays,             // the same, and a new snapshot table replaces the old one
   };
 
+  struct Wanted {
+    Scope scope = Scope::Everything;
+    Excess excess = Excess::Refuse;
+    Progress progress = {};
+  };
   /// Walks the image. Fails where the host cannot read, where the snapshot table or the bitmap directory cannot be
   /// understood at all, and with Limit for a file of more than 2^32 clusters. Everything else is a finding.
-  static Result<Census> take(HostFile& file, const Header& header, Scope scope = Scope::Everything,
-                             Excess excess = Excess::Refuse);
+  static Result<Census> take(HostFile& file, const Header& header, const Wanted& wanted);
 
   /// References to a host cluster (host offset / cluster size). May be more than the image's counters can hold.
   [[nodiscard]] std::uint64_t expected(std::uint64_t cluster) const { return counts.of(cluster); }

@@ -4,6 +4,7 @@
 // Reads only. The image need not be opened, its data file and its backing files are not looked at.
 #pragma once
 
+#include "base/progress.h"
 #include "base/result.h"
 #include "image/report.h"
 
@@ -17,6 +18,6 @@ struct Header;
 
 /// Judges the image. Fails only where nothing can be said: the host cannot read, or the snapshot table or the bitmap
 /// directory cannot be understood.
-Result<CheckReport> check(HostFile& file, const Header& header);
+Result<CheckReport> check(HostFile& file, const Header& header, const Progress& progress = {});
 
 }  // namespace flatimg::qcow2

@@ -55,8 +55,12 @@ class Decoder {
 
 class DataCheck {
  public:
-  DataCheck(HostFile& file, const Header& header, TableScan scan, ByteCount file_size)
-      : layout_(header), scan_(std::move(scan)), file_size_(file_size) {
+  struct Telling {
+    Progress progress;
+    std::uint64_t expected = 0;  // clusters of the disk; those of snapshots are not known before
+  };
+  DataCheck(HostFile& file, const Header& header, TableScan scan, ByteCount file_size, Telling telling)
+      : layout_(header), scan_(std::move(scan)), file_size_(file_size), telling_(std::move(telling)) {
     const unsigned processors = std::clamp(std::thread::hardware_concurrency(), 1u, 64u);
     for (unsigned n = 0; n < processors; ++n) decoders_.emplace_back(file, header);
   }
@@ -73,6 +77,8 @@ class DataCheck {
   const Layout layout_;
   TableScan scan_;
   ByteCount file_size_;
+  const Telling telling_;
+  std::uint64_t decoded_ = 0;
   std::unordered_set<std::uint64_t> walked_;  // L2 tables
   std::vector<Decoder> decoders_;
   std::vector<Stream> batch_;
@@ -128,6 +134,8 @@ void DataCheck::decode_side_by_side() {
 
 Result<void> DataCheck::decode_batch() {
   decode_side_by_side();
+  decoded_ += batch_.size();
+  tell(telling_.progress, decoded_, telling_.expected);
   for (const Stream& stream : batch_) {
     if (stream.decoded) continue;
     const Error& error = stream.decoded.error();
@@ -148,12 +156,13 @@ CheckReport merged(CheckReport report, const Findings& findings) {
 
 }  // namespace
 
-Result<CheckReport> with_data_checked(HostFile& file, const Header& header, CheckReport report) {
+Result<CheckReport> with_data_checked(HostFile& file, const Header& header, CheckReport report,
+                                      const Progress& progress) {
   if (header.has(incompatible::kDataFile)) return report;  // has no compressed clusters
   TRY(TableScan scan, TableScan::of(file));
   TRY(const ByteCount size, file.size());
   TRY(const SnapshotTable snapshots, read_snapshot_table(file, header));
-  DataCheck check(file, header, std::move(scan), size);
+  DataCheck check(file, header, std::move(scan), size, {progress, report.compressed_clusters});
   CHECK(check.walk_l1(header.l1_table, header.l1_entries, ""));
   for (const Snapshot& snapshot : snapshots.snapshots) {
     const bool usable =

@@ -4,6 +4,7 @@
 // by all processors in batches, so that memory is a batch of entries and two clusters for each processor.
 #pragma once
 
+#include "base/progress.h"
 #include "base/result.h"
 #include "image/report.h"
 
@@ -16,6 +17,7 @@ namespace flatimg::qcow2 {
 struct Header;
 
 /// The report with a corruption for each compressed cluster that cannot be decoded, and what it is for the guest.
-Result<CheckReport> with_data_checked(HostFile& file, const Header& header, CheckReport report);
+Result<CheckReport> with_data_checked(HostFile& file, const Header& header, CheckReport report,
+                                      const Progress& progress = {});
 
 }  // namespace flatimg::qcow2

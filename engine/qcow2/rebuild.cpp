@@ -170,7 +170,7 @@ Result<Header> replace(HostFile& file, const Census& census, const Plan& plan, c
 
 Result<std::uint64_t> unused_from(HostFile& file, const Header& header, const Census& census) {
   if (!file.is_block_device()) return census.clusters();
-  TRY(const Census everything, Census::take(file, header));
+  TRY(const Census everything, Census::take(file, header, {}));
   return everything.counts.end();
 }
 
@@ -199,7 +199,7 @@ Result<void> keep_old_counts(HostFile& file, const Header& header, Census& censu
 
 Result<Census> census_of_what_stays(HostFile& file, const Header& header, const Census& found) {
   const auto scope = found.snapshot_faults > 0 ? Census::Scope::OnlyWhatStays : Census::Scope::WithoutRefcountStructure;
-  TRY(Census census, Census::take(file, header, scope, Excess::Drop));
+  TRY(Census census, Census::take(file, header, {.scope = scope, .excess = Excess::Drop}));
   if (found.lost_tables > 0) CHECK(keep_old_counts(file, header, census));
   return census;
 }
@@ -224,7 +224,7 @@ bool anything_named_below(const Census& census, std::uint64_t end) {
 }  // namespace
 
 Result<void> rebuild_refcounts(HostFile& file, Header& header) {
-  TRY(const Census census, Census::take(file, header, Census::Scope::WithoutRefcountStructure));
+  TRY(const Census census, Census::take(file, header, {.scope = Census::Scope::WithoutRefcountStructure}));
   if (census.findings.corruptions() > 0 || census.counts.largest() > Layout(header).largest_refcount()) {
     return fail(ErrorKind::CorruptImage,
                 "{}: the image was not closed cleanly and its tables are damaged: run flatimg check -r all",

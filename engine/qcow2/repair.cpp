@@ -14,12 +14,15 @@ namespace {
 
 class Work {
  public:
-  Work(HostFile& file, Header header, RepairScope scope) : file_(file), header_(std::move(header)), scope_(scope) {}
+  Work(HostFile& file, Header header, RepairScope scope, const Progress& progress)
+      : file_(file), header_(std::move(header)), scope_(scope), progress_(progress) {}
 
   Result<RepairReport> run();
 
  private:
   [[nodiscard]] Excess excess() const { return scope_ == RepairScope::All ? Excess::Drop : Excess::Refuse; }
+  Progress next_look();
+  Result<Survey> survey() { return Survey::take(file_, header_, excess(), next_look()); }
   Result<Survey> look();
   Result<void> begin_writing();
   Result<void> straighten_zeroes(const Census& census);
@@ -31,11 +34,20 @@ class Work {
   HostFile& file_;
   Header header_;
   RepairScope scope_;
+  const Progress& progress_;
+  unsigned looks_ = 0;
   RepairReport report_;
 };
 
+// Every look takes about as long; there are at most five, and the last one may come earlier.
+Progress Work::next_look() {
+  constexpr unsigned kShare = 20;
+  const unsigned begin = kShare * std::min(looks_++, 4u);
+  return part_of(progress_, begin, begin + kShare);
+}
+
 Result<Survey> Work::look() {
-  TRY(Survey survey, Survey::take(file_, header_, excess()));
+  TRY(Survey survey, survey());
   CHECK(survey.compare_counters());
   CHECK(survey.compare_flags());
   return survey;
@@ -62,7 +74,7 @@ Result<void> Work::rebuild(const Survey& before) {
   }
   const CheckReport found = before.report();
   CHECK(rebuild_damaged(file_, header_, before.census()));
-  TRY(Survey survey, Survey::take(file_, header_, excess()));
+  TRY(Survey survey, survey());
   CHECK(survey.compare_counters());
   const CheckReport left = survey.report();
   const std::uint64_t corruptions = found.corruptions - before.counted().wrong_flags;
@@ -72,7 +84,7 @@ Result<void> Work::rebuild(const Survey& before) {
 }
 
 Result<void> Work::correct_counters() {
-  TRY(Survey survey, Survey::take(file_, header_, excess()));
+  TRY(Survey survey, survey());
   CHECK(survey.compare_counters(scope_ == RepairScope::All ? Survey::Repair::Everything : Survey::Repair::TooHigh));
   report_.corruptions_fixed += survey.counted().raised;
   report_.leaks_fixed += survey.counted().lowered;
@@ -81,7 +93,7 @@ Result<void> Work::correct_counters() {
 
 // With RepairScope::Leaks only in an image whose counters are all right: a flag is about data, not about space.
 Result<void> Work::correct_flags() {
-  TRY(Survey survey, Survey::take(file_, header_, excess()));
+  TRY(Survey survey, survey());
   CHECK(survey.compare_counters());
   const CheckReport counters = survey.report();
   const bool counters_are_right = counters.corruptions == 0 && counters.leaks == 0 && counters.check_errors == 0;
@@ -112,16 +124,17 @@ Result<RepairReport> Work::run() {
     CHECK(found.needs_rebuild() ? rebuild(found) : correct_counters());
     CHECK(correct_flags());
   }
-  TRY(report_.left, check(file_, header_));
+  TRY(report_.left, check(file_, header_, next_look()));
   CHECK(clear_bits(report_.left));
+  tell(progress_, 1, 1);
   return std::move(report_);
 }
 
 }  // namespace
 
-Result<RepairReport> repair(HostFile& file, RepairScope scope) {
+Result<RepairReport> repair(HostFile& file, RepairScope scope, const Progress& progress) {
   TRY(Header header, read_header(file, HeaderUse::Check));
-  return Work(file, std::move(header), scope).run();
+  return Work(file, std::move(header), scope, progress).run();
 }
 
 }  // namespace flatimg::qcow2

@@ -17,6 +17,7 @@
 //   3. Errors leave the image as the step had it: run the repair again.
 #pragma once
 
+#include "base/progress.h"
 #include "base/result.h"
 #include "image/report.h"
 
@@ -28,6 +29,6 @@ namespace flatimg::qcow2 {
 
 /// Needs a writable file that nobody else has open. CorruptImage when the refcounts would have to be made anew, which
 /// RepairScope::Leaks does not do; Limit when there is no room for new refcounts.
-Result<RepairReport> repair(HostFile& file, RepairScope scope);
+Result<RepairReport> repair(HostFile& file, RepairScope scope, const Progress& progress = {});
 
 }  // namespace flatimg::qcow2

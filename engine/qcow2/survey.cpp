@@ -6,19 +6,31 @@
 
 namespace flatimg::qcow2 {
 
-Survey::Survey(HostFile& file, const Header& header, Census census, CountersOnDisk counters, TableScan scan)
+namespace {
+
+// How the time of a look is shared out.
+constexpr unsigned kCensusPercent = 60;
+constexpr unsigned kCountersPercent = 80;
+constexpr std::uint64_t kClustersBetweenTelling = 1u << 16;
+
+}  // namespace
+
+Survey::Survey(HostFile& file, const Header& header, Census census, CountersOnDisk counters, TableScan scan,
+               const Progress& progress)
     : file_(&file),
       header_(&header),
       layout_(header),
       census_(std::move(census)),
       counters_(std::move(counters)),
-      scan_(std::move(scan)) {}
+      scan_(std::move(scan)),
+      counters_progress_(part_of(progress, kCensusPercent, kCountersPercent)),
+      flags_progress_(part_of(progress, kCountersPercent, 100)) {}
 
-Result<Survey> Survey::take(HostFile& file, const Header& header, Excess excess) {
-  TRY(Census census, Census::take(file, header, Census::Scope::Everything, excess));
+Result<Survey> Survey::take(HostFile& file, const Header& header, Excess excess, const Progress& progress) {
+  TRY(Census census, Census::take(file, header, {.excess = excess, .progress = part_of(progress, 0, kCensusPercent)}));
   TRY(CountersOnDisk counters, CountersOnDisk::of(file, header));
   TRY(TableScan scan, TableScan::of(file));
-  return Survey(file, header, std::move(census), std::move(counters), std::move(scan));
+  return Survey(file, header, std::move(census), std::move(counters), std::move(scan), progress);
 }
 
 bool Survey::needs_rebuild() const {
@@ -81,7 +93,12 @@ std::uint64_t Survey::skip_what_agrees(std::uint64_t cluster, std::uint64_t end)
 Result<void> Survey::compare_counters(Repair repair) {
   const std::uint64_t clusters = census_.clusters();
   std::uint64_t cluster = 0;
+  std::uint64_t next_tell = 0;
   while (cluster < clusters) {
+    if (cluster >= next_tell) {
+      tell(counters_progress_, cluster, clusters);
+      next_tell = cluster + kClustersBetweenTelling;
+    }
     if (!counters_.has_block(cluster)) {
       const std::uint64_t end = std::min(counters_.end_of_block(cluster), clusters);
       cluster = census_.counts.skip_unreferenced(cluster, end);
@@ -178,9 +195,16 @@ bool Survey::flags_are_right() const {
 }
 
 Result<void> Survey::compare_flags(Repair repair) {
-  if (flags_are_right()) return {};
+  if (!flags_are_right()) CHECK(compare_all_flags(repair));
+  tell(flags_progress_, 1, 1);
+  return {};
+}
+
+Result<void> Survey::compare_all_flags(Repair repair) {
   CHECK(compare_l1(repair));
+  std::uint64_t compared = 0;
   for (const L2Use& table : census_.l2_tables) {
+    tell(flags_progress_, compared++, census_.l2_tables.size());
     if (table.by_active == 0 || table.at.value() == 0) continue;
     CHECK(compare_l2(table, repair));
   }

@@ -21,8 +21,9 @@ class PieceEdit;
 class Survey {
  public:
   /// Takes the census. Fails where nothing can be said: the host cannot read, or the snapshot table or the bitmap
-  /// directory cannot be understood. `header` lives longer than the survey.
-  static Result<Survey> take(HostFile& file, const Header& header, Excess excess = Excess::Refuse);
+  /// directory cannot be understood. `header` lives longer than the survey. The progress is that of the census and of
+  /// both comparisons.
+  static Result<Survey> take(HostFile& file, const Header& header, Excess excess, const Progress& progress);
 
   enum class Repair {
     None,
@@ -50,7 +51,8 @@ class Survey {
   [[nodiscard]] bool needs_rebuild() const;
 
  private:
-  Survey(HostFile& file, const Header& header, Census census, CountersOnDisk counters, TableScan scan);
+  Survey(HostFile& file, const Header& header, Census census, CountersOnDisk counters, TableScan scan,
+         const Progress& progress);
 
   Result<void> compare_counter(std::uint64_t cluster, Repair repair);
   std::uint64_t skip_what_agrees(std::uint64_t cluster, std::uint64_t end);
@@ -58,6 +60,7 @@ class Survey {
   bool correct_counter(std::uint64_t cluster, std::uint64_t counted, std::uint64_t expected, Repair repair);
   Result<std::optional<std::uint64_t>> on_disk(std::uint64_t cluster);
   Result<bool> flag_is_wrong(Entry entry);
+  Result<void> compare_all_flags(Repair repair);
   Result<void> compare_l1(Repair repair);
   Result<void> compare_l2(const L2Use& table, Repair repair);
   Result<void> compare_l1_piece(PieceEdit& piece, std::uint64_t first, Repair repair);
@@ -69,6 +72,8 @@ class Survey {
   Census census_;  // after compare_counters(), its counts of referenced clusters are those on disk
   CountersOnDisk counters_;
   TableScan scan_;
+  Progress counters_progress_;
+  Progress flags_progress_;
   Counted counted_;
   std::uint64_t last_used_ = 0;
   bool flags_doubtful_ = false;  // some cluster is named otherwise than its counter has it

@@ -24,7 +24,7 @@ class Shared {
   }
   Result<void> outcome() {
     const MutexLock lock(mutex_);
-    if (outcome_ && progress_) progress_(size_, size_);
+    if (outcome_) tell(progress_, size_.value(), size_.value());
     return outcome_;
   }
 
@@ -37,7 +37,7 @@ class Shared {
     ended_ = !found || !*found;
     if (ended_) return std::nullopt;
     from_ = (*found)->end();
-    if (progress_) progress_((*found)->begin - GuestOffset(0), size_);
+    tell(progress_, (*found)->begin.value(), size_.value());
     return *found;
   }
   void fail_with(Result<void> error) {

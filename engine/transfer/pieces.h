@@ -4,13 +4,11 @@
 #include <functional>
 #include <optional>
 
+#include "base/progress.h"
 #include "base/range.h"
 #include "base/result.h"
 
 namespace flatimg::transfer {
-
-/// How far the walk has come, of how much. Called by one thread at a time, in order.
-using Progress = std::function<void(ByteCount done, ByteCount all)>;
 
 /// What is read or written at once.
 inline constexpr ByteCount kPiece{1u << 20};
@@ -22,7 +20,8 @@ struct Walk {
   std::function<Result<void>(GuestRange)> work;
 };
 
-/// Returns when all is done, or with the first error; then what had begun has ended.
+/// Tells the progress in bytes of the disk. Returns when all is done, or with the first error; then what had begun has
+/// ended.
 Result<void> walk(const Walk& walk, ByteCount size, const Progress& progress);
 
 /// From `at` to the next border of pieces; `piece` is what a border is a multiple of.

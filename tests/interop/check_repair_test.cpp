@@ -81,5 +81,29 @@ TEST_F(CheckRepair, IsQuietWhenAsked) {
   EXPECT_EQ(ends(FLATIMG_PROGRAM " check -q disk.qcow2").exit_code, 0);
 }
 
+TEST_F(CheckRepair, ShowsHowFarItHasComeWhenAsked) {
+  must({"qemu-img", "create", "-q", "-f", "qcow2", "disk.qcow2", "64M"});
+  must({"qemu-io", "-c", "write -q 0 40M", "disk.qcow2"});
+  for (const char* options : {"", "--data ", "-r all ", "--data -r all "}) {
+    const std::string command = std::string(FLATIMG_PROGRAM " check ") + options;
+    EXPECT_NE(ends(command + "-p disk.qcow2").text.find("    (100.00/100%)\r\n"), std::string::npos) << options;
+    EXPECT_EQ(ends(command + "disk.qcow2").text.find('%'), ends(command + "disk.qcow2").text.find("% allocated"));
+    EXPECT_EQ(ends(command + "-p -q disk.qcow2").text, "") << options;
+    EXPECT_TRUE(json_in(ends(command + "-p --output=json disk.qcow2").text).is_object()) << options;
+  }
+}
+
+// What is lost is told behind the repair of what is not.
+TEST_F(CheckRepair, DecodesBehindTheRepairWhenAsked) {
+  must({"sh", "-c", "yes flatimg | head -c 1M > raw; qemu-img convert -c -O qcow2 raw disk.qcow2"});
+  EXPECT_EQ(flatimg({"check", "--data", "-r", "all", "disk.qcow2"}).exit_code, 0);
+  // The first stream begins with the first cluster behind the tables of a new image.
+  must({"sh", "-c", "printf '\\377\\377\\377\\377' | dd of=disk.qcow2 bs=1 seek=327680 conv=notrunc status=none"});
+  const Finished damaged = flatimg({"check", "--data", "-r", "all", "disk.qcow2"});
+  EXPECT_EQ(damaged.exit_code, 2) << damaged.output;
+  EXPECT_NE(damaged.output.find("cannot be decoded"), std::string::npos) << damaged.output;
+  EXPECT_EQ(flatimg({"check", "disk.qcow2"}).exit_code, 0);
+}
+
 }  // namespace
 }  // namespace flatimg::test

@@ -14,7 +14,7 @@ Census census_of(const Qcow2Builder& image, Census::Scope scope = Census::Scope:
   const auto header = image.header();
   EXPECT_TRUE(header.has_value()) << header.error().text;
   const auto file = image.file();
-  auto census = Census::take(*file, *header, scope);
+  auto census = Census::take(*file, *header, {.scope = scope});
   EXPECT_TRUE(census.has_value()) << census.error().text;
   return std::move(*census);
 }
@@ -131,7 +131,7 @@ TEST(Qcow2Census, RefusesAnAbsurdSnapshotTable) {
   image.add_snapshots(1);
   image.put32(load_be<std::uint64_t>(std::span(image.bytes()), 64) + 36, 5000);
   const auto file = image.file();
-  EXPECT_EQ(Census::take(*file, *image.header()).error().kind, ErrorKind::CorruptImage);
+  EXPECT_EQ(Census::take(*file, *image.header(), {}).error().kind, ErrorKind::CorruptImage);
 }
 
 TEST(Qcow2Census, WalksManySnapshotsOfOneTableOnce) {
