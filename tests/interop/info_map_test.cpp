@@ -1,4 +1,6 @@
 // `flatimg info`, `map` and `check` tell of images made and filled by QEMU's tools what qemu-img tells.
+#include <fstream>
+
 #include "interop/both_programs.h"
 
 namespace flatimg::test {
@@ -102,6 +104,23 @@ TEST_F(QemuInfo, NeverOpensWhatAnImageNames) {
   EXPECT_EQ(flatimg({"info", "top"}).exit_code, 0);
   EXPECT_EQ(flatimg({"check", "top"}).exit_code, 0);
   EXPECT_EQ(flatimg({"info", "--backing-chain", "top"}).exit_code, 1);
+}
+
+// A cell for each part of the disk, well-formed, whatever the disk is like.
+TEST_F(QemuInfo, DrawsAPictureAsSvg) {
+  create("compat=1.1", "image");
+  io("image", kSomeOfEverything);
+  must({"qemu-img", "create", "-q", "-f", "raw", "empty", "0"});
+  for (const char* name : {"image", "empty"}) {
+    const Finished map = flatimg({"map", "--output=svg", name});
+    EXPECT_EQ(map.exit_code, 0);
+    std::ofstream(directory_ / "map.svg") << map.output;
+    must({"xmllint", "--noout", "map.svg"});
+  }
+  EXPECT_EQ(flatimg({"map", "--output=pdf", "image"}).exit_code, 1);
+  const std::string svg = flatimg({"map", "--output=svg", "image"}).output;
+  for (const char* kind : {">0x0: data<", ": nothing<", ": zeroes<"})
+    EXPECT_NE(svg.find(kind), std::string::npos) << kind;
 }
 
 TEST_F(QemuInfo, DrawsAPictureForPeople) {
