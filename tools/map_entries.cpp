@@ -87,7 +87,9 @@ Result<MapEntry> MapWalk::entry_of_file(const Disk::Resolved& piece, const InFil
 Result<MapEntry> MapWalk::entry_of(const Disk::Resolved& piece) const {
   if (const auto* zeroes = std::get_if<Zeroes>(&piece.extent.source)) return entry_of_zeroes(piece, *zeroes);
   if (const auto* stored = std::get_if<InFile>(&piece.extent.source)) return entry_of_file(piece, *stored);
-  return MapEntry{.where = piece.extent.where, .depth = piece.depth, .present = true, .data = true, .compressed = true};
+  MapEntry entry{.where = piece.extent.where, .depth = piece.depth, .present = true, .data = true};
+  entry.compressed = std::holds_alternative<Encoded>(piece.extent.source);
+  return entry;
 }
 
 }  // namespace

@@ -24,6 +24,9 @@ inline constexpr std::uint32_t kQcow2BackingName = 1023;
 inline constexpr std::uint32_t kQcow2Bitmaps = 65535;
 inline constexpr std::uint64_t kQcow2HostOffset = (std::uint64_t{1} << 56) - 1;
 
+inline constexpr std::size_t kSparseRuns = std::size_t{16} << 20;  // of an Android sparse image: 192 MiB of memory
+inline constexpr std::size_t kZstdFrames = std::size_t{16} << 20;  // of a zstd file: 336 MiB, and 2 TiB at 128 KiB
+
 inline constexpr ByteCount kLuksHeader = 32_MiB;                      // with all its key slots
 inline constexpr std::uint64_t kLuksRounds = std::uint64_t{1} << 26;  // of key derivation, for all slots: some 20 s
 inline constexpr std::uint32_t kLuksStripes = 1u << 16;               // of one key slot; everybody uses 4000

@@ -1,5 +1,7 @@
 #include "catalog/check_image.h"
 
+#include "android_sparse/check.h"
+#include "android_sparse/header.h"
 #include "base/text.h"
 #include "qcow2/check.h"
 #include "qcow2/data_check.h"
@@ -11,6 +13,7 @@ namespace flatimg::catalog {
 namespace {
 
 constexpr const char* kNothingToCheck = "has nothing that can be checked";
+constexpr const char* kNothingToRepair = "has nothing that can be repaired";
 
 // Messages of a header say already which file is meant.
 Failure about(const InspectRequest& request, Error error) {
@@ -34,14 +37,28 @@ Result<CheckReport> to_depth(HostFile& file, CheckReport report, CheckDepth dept
   return report;
 }
 
+Result<CheckReport> check_qcow2(HostFile& file, CheckDepth depth, const Progress& progress) {
+  TRY(const qcow2::Header header, qcow2::read_header(file, qcow2::HeaderUse::Check));
+  TRY(CheckReport report, qcow2::check(file, header, tables_part(progress, depth)));
+  return to_depth(file, std::move(report), depth, progress);
+}
+
+Result<CheckReport> check_sparse(HostFile& file, const Progress& progress) {
+  TRY(const android_sparse::Header header, android_sparse::read_header(file));
+  return android_sparse::check(file, header, progress);
+}
+
+Result<CheckReport> check_format(const Inspected& image, CheckDepth depth, const Progress& progress) {
+  if (image.format == "qcow2") return check_qcow2(*image.file, depth, progress);
+  if (image.format == "sparse") return check_sparse(*image.file, progress);
+  return cannot(image, kNothingToCheck);
+}
+
 }  // namespace
 
 Result<CheckedImage> check_image(const InspectRequest& request, CheckDepth depth, const Progress& progress) {
   TRY(const Inspected image, inspect(request));
-  if (image.format != "qcow2") return cannot(image, kNothingToCheck);
-  TRY(const qcow2::Header header, qcow2::read_header(*image.file, qcow2::HeaderUse::Check));
-  auto report = qcow2::check(*image.file, header, tables_part(progress, depth));
-  if (report) report = to_depth(*image.file, *std::move(report), depth, progress);
+  auto report = check_format(image, depth, progress);
   if (!report) return about(request, std::move(report.error()));
   return CheckedImage{image.format, *std::move(report)};
 }
@@ -57,7 +74,7 @@ Result<RepairedImage> repair_image(const InspectRequest& request, RepairScope sc
   InspectRequest for_writing = request;
   for_writing.access = Access::ReadWrite;
   TRY(const Inspected image, inspect(for_writing));
-  if (image.format != "qcow2") return cannot(image, kNothingToCheck);
+  if (image.format != "qcow2") return cannot(image, kNothingToRepair);
   auto report = qcow2::repair(*image.file, scope, tables_part(progress, depth));
   if (!report) return about(request, std::move(report.error()));
   auto left = to_depth(*image.file, std::move(report->left), depth, progress);

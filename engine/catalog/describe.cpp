@@ -1,5 +1,7 @@
 #include "catalog/describe.h"
 
+#include "android_sparse/describe.h"
+#include "android_sparse/header.h"
 #include "base/text.h"
 #include "catalog/chain_walk.h"
 #include "qcow2/describe.h"
@@ -22,9 +24,20 @@ Result<ImageInfo> describe_qcow2(HostFile& file) {
   return qcow2::describe(file, header);
 }
 
+Result<ImageInfo> describe_sparse(HostFile& file) {
+  TRY(const android_sparse::Header header, android_sparse::read_header(file));
+  return android_sparse::describe(file, header);
+}
+
+Result<ImageInfo> describe_format(const Inspected& image) {
+  if (image.format == "raw") return describe_raw(*image.file);
+  if (image.format == "qcow2") return describe_qcow2(*image.file);
+  if (image.format == "sparse") return describe_sparse(*image.file);
+  return cannot(image, "cannot be described yet");
+}
+
 Result<ImageInfo> describe_inspected(const Inspected& image) {
-  if (image.format != "raw" && image.format != "qcow2") return cannot(image, "cannot be described yet");
-  Result<ImageInfo> info = image.format == "raw" ? describe_raw(*image.file) : describe_qcow2(*image.file);
+  Result<ImageInfo> info = describe_format(image);
   if (!info) {
     const bool named = info.error().text.starts_with(image.path);
     return Failure(named ? std::move(info.error()) : std::move(info.error()).within(shown(image.path)));

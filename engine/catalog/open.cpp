@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "android_sparse/sparse_image.h"
 #include "base/text.h"
 #include "catalog/chain_rules.h"
 #include "catalog/overlay.h"
+#include "catalog/split_pieces.h"
 #include "host/file_lock.h"
 #include "host/gate.h"
 #include "host/sticky_file.h"
@@ -47,8 +49,12 @@ class Opener {
 
  private:
   Result<Source> open_top();
+  Result<Source> readable_if_never_written(Source source) const;
   Result<Image*> open_source(Source source);
   Result<Image*> open_raw(Source source, bool guessed);
+  Result<Image*> open_sparse(Source source);
+  Result<std::vector<std::unique_ptr<HostFile>>> open_further_pieces(const std::string& first);
+  [[nodiscard]] std::string reason_not_to_write(std::string_view format) const;
   Result<Image*> open_qcow2(Source source);
   Result<Image*> open_backing(const qcow2::Header& header, const std::string& asking_path);
   Result<Source> open_named_backing(const Named& named, const qcow2::Header& header, const std::string& asking_path);
@@ -106,8 +112,23 @@ Result<Source> Opener::open_top() {
   }
   if (!file) return Failure(std::move(file.error()));
   top.file = *std::move(file);
+  TRY(top, readable_if_never_written(std::move(top)));
   CHECK(lock(*top.file, top.access));
   return top;
+}
+
+// An image that nobody can write is locked as a reader, and its file not open for writing. Looks without a lock: should
+// the file change meanwhile, it is read as what it is then, or refused.
+Result<Source> Opener::readable_if_never_written(Source source) const {
+  if (source.access == Access::ReadOnly) return source;
+  std::string format = source.format.value_or("");
+  if (!source.format) {
+    TRY(format, probe(*source.file));
+  }
+  if (is_written_in_place(format)) return source;
+  TRY(source.file, open_host_file(source.path, Access::ReadOnly));
+  source.access = Access::ReadOnly;
+  return source;
 }
 
 Result<Opened> Opener::open() {
@@ -138,6 +159,7 @@ Result<Image*> Opener::open_source(Source source) {
   }
   if (*source.format == "raw") return open_raw(std::move(source), guessed);
   if (*source.format == "qcow2") return open_qcow2(std::move(source));
+  if (*source.format == "sparse") return open_sparse(std::move(source));
   CHECK(must_be_a_format(*source.format, source.path));
   return fail(ErrorKind::Unsupported, "{}: the format {} is not supported yet: convert it to qcow2 or raw",
               shown(source.path), *source.format);
@@ -149,6 +171,40 @@ Result<Image*> Opener::open_raw(Source source, bool guessed) {
   auto guard = guessed ? guard_for(source.path) : raw::FirstSectorGuard();
   TRY(auto image, raw::RawImage::open(std::move(source.file), std::move(guard)));
   return keep(std::move(image));
+}
+
+Result<Image*> Opener::open_sparse(Source source) {
+  TRY(auto pieces, open_further_pieces(source.path));
+  pieces.insert(pieces.begin(), std::move(source.file));
+  TRY(auto image, android_sparse::SparseImage::open(std::move(pieces), reason_not_to_write("Android sparse")));
+  return keep(std::move(image));
+}
+
+// What was split for flashing is one image: the pieces behind its first one, in order.
+Result<std::vector<std::unique_ptr<HostFile>>> Opener::open_further_pieces(const std::string& first) {
+  std::vector<std::unique_ptr<HostFile>> pieces;
+  for (unsigned number = 1;; ++number) {
+    const std::optional<std::string> name = piece_name(first, number);
+    if (!name) return pieces;
+    auto piece = gate_.open({*name, first, "piece", Access::ReadOnly, rules_.files()});
+    if (!piece && piece.error().kind == ErrorKind::NotFound) break;
+    if (!piece) return Failure(std::move(piece.error()));
+    if (number == android_sparse::Layout::kMostPieces) {
+      return fail(ErrorKind::Limit, "{}: an image in more than {} pieces", shown(first), number);
+    }
+    CHECK(lock(*piece->file, Access::ReadOnly));
+    pieces.push_back(std::move(piece->file));
+  }
+  opened_.notes.push_back(
+      fmt::format("{}: a split image, read together with its {} other pieces", shown(first), pieces.size()));
+  return pieces;
+}
+
+// Empty unless somebody wanted to.
+std::string Opener::reason_not_to_write(std::string_view format) const {
+  if (request_.access == Access::ReadOnly) return {};
+  return fmt::format("{} images are never written{}", format,
+                     rules_.depth() == 0 ? ": overlay=FILE would take the writes" : "");
 }
 
 // Half of what is left for an image with another one behind it, all of it for the last.

@@ -15,6 +15,9 @@ Result<std::string> probe(HostFile& file);
 /// The same for bytes at hand: at least the first 16, or the whole file when it is smaller.
 [[nodiscard]] std::string format_of(std::span<const std::byte> first_bytes);
 
+/// Whether there is a way to write images of this format in place. Their files are opened for reading only otherwise.
+[[nodiscard]] bool is_written_in_place(const std::string& format);
+
 /// BadUsage for a word that is no format; `path` is for the message.
 Result<void> must_be_a_format(const std::string& word, const std::string& path);
 

@@ -1,8 +1,28 @@
 #include "image/image.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cstring>
 
 namespace flatimg {
+
+Repeated Repeated::word_from(std::uint32_t word, ByteCount into) {
+  Repeated repeated;
+  std::memcpy(repeated.bytes.data(), &word, sizeof word);
+  std::ranges::rotate(repeated.bytes, repeated.bytes.begin() + static_cast<std::ptrdiff_t>(into.value() % 4));
+  return repeated;
+}
+
+// Doubles what is there already.
+void Repeated::fill(std::span<std::byte> out) const {
+  std::size_t done = std::min(out.size(), bytes.size());
+  std::memcpy(out.data(), bytes.data(), done);
+  while (done < out.size()) {
+    const std::size_t more = std::min(done, out.size() - done);
+    std::memcpy(out.data() + done, out.data(), more);
+    done += more;
+  }
+}
 
 SnapshotInfo snapshot_now(std::string name) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();

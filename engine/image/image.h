@@ -9,6 +9,7 @@
 // An answer of map() is true until the range is released.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -40,6 +41,15 @@ struct Zeroes {
   bool space_reserved = false;  // the host has space for it (a preallocated zero cluster)
   HostOffset at = {};           // where that space is
 };
+/// Four bytes again and again, stored nowhere.
+struct Repeated {
+  std::array<std::byte, 4> bytes{};  // byte n of the extent is bytes[n % 4]
+
+  /// For an extent that begins `into` bytes behind the place where `word` (in memory order) begins.
+  [[nodiscard]] static Repeated word_from(std::uint32_t word, ByteCount into);
+  /// Writes the beginning of the extent.
+  void fill(std::span<std::byte> out) const;
+};
 /// Another image answers, at the same distance from its own beginning.
 struct Below {
   Image* image = nullptr;
@@ -53,7 +63,7 @@ struct Encoded {
 
 struct Extent {
   GuestRange where;
-  std::variant<InFile, Zeroes, Below, Encoded> source;
+  std::variant<InFile, Zeroes, Repeated, Below, Encoded> source;
 };
 
 /// What map() is asked for.

@@ -25,6 +25,17 @@ struct CheckReport {
   std::uint64_t compressed_clusters = 0;
   std::vector<std::string> sentences;  // one for each finding, up to a limit
   std::uint64_t untold = 0;            // findings beyond the limit
+
+  /// Adds the sentence while there are few.
+  void tell(std::string sentence) {
+    constexpr std::size_t kMostSentences = 200;
+    sentences.size() < kMostSentences ? sentences.push_back(std::move(sentence)) : void(++untold);
+  }
+  /// Something that is wrong, and what.
+  void corruption(const std::string& sentence) {
+    ++corruptions;
+    tell("ERROR: " + sentence);
+  }
 };
 
 /// What a repair may change, as qemu-img check -r has it.

@@ -78,6 +78,10 @@ Result<void> Disk::read_piece(const Resolved& piece, std::span<std::byte> out) {
     std::memcpy(out.data(), decoded->bytes().subspan(piece.decoded_before.value(), out.size()).data(), out.size());
     return {};
   }
+  if (const auto* repeated = std::get_if<Repeated>(&piece.extent.source)) {
+    repeated->fill(out);
+    return {};
+  }
   std::memset(out.data(), 0, out.size());
   return {};
 }
