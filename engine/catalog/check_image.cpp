@@ -3,10 +3,13 @@
 #include "android_sparse/check.h"
 #include "android_sparse/header.h"
 #include "base/text.h"
+#include "catalog/open.h"
 #include "qcow2/check.h"
 #include "qcow2/data_check.h"
 #include "qcow2/qcow2_image.h"
 #include "qcow2/repair.h"
+#include "seekable_zstd/check.h"
+#include "seekable_zstd/zstd_image.h"
 
 namespace flatimg::catalog {
 
@@ -48,9 +51,16 @@ Result<CheckReport> check_sparse(HostFile& file, const Progress& progress) {
   return android_sparse::check(file, header, progress);
 }
 
+Result<CheckReport> check_zstd(HostFile& file, CheckDepth depth, const Progress& progress) {
+  const ByteCount most = seekable_zstd::largest_frame(OpenRequest{}.cache_size);
+  return depth == CheckDepth::Data ? seekable_zstd::check_with_data(file, most, progress)
+                                   : seekable_zstd::check(file, most);
+}
+
 Result<CheckReport> check_format(const Inspected& image, CheckDepth depth, const Progress& progress) {
   if (image.format == "qcow2") return check_qcow2(*image.file, depth, progress);
   if (image.format == "sparse") return check_sparse(*image.file, progress);
+  if (image.format == "zstd") return check_zstd(*image.file, depth, progress);
   return cannot(image, kNothingToCheck);
 }
 

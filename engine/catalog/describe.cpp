@@ -4,8 +4,11 @@
 #include "android_sparse/header.h"
 #include "base/text.h"
 #include "catalog/chain_walk.h"
+#include "catalog/open.h"
 #include "qcow2/describe.h"
 #include "qcow2/qcow2_image.h"
+#include "seekable_zstd/describe.h"
+#include "seekable_zstd/zstd_image.h"
 
 namespace flatimg::catalog {
 
@@ -29,10 +32,16 @@ Result<ImageInfo> describe_sparse(HostFile& file) {
   return android_sparse::describe(file, header);
 }
 
+// What cannot be opened with the usual budget is not described either.
+Result<ImageInfo> describe_zstd(HostFile& file) {
+  return seekable_zstd::describe(file, seekable_zstd::largest_frame(OpenRequest{}.cache_size));
+}
+
 Result<ImageInfo> describe_format(const Inspected& image) {
   if (image.format == "raw") return describe_raw(*image.file);
   if (image.format == "qcow2") return describe_qcow2(*image.file);
   if (image.format == "sparse") return describe_sparse(*image.file);
+  if (image.format == "zstd") return describe_zstd(*image.file);
   return cannot(image, "cannot be described yet");
 }
 

@@ -12,6 +12,7 @@
 #include "host/sticky_file.h"
 #include "qcow2/qcow2_image.h"
 #include "raw/raw_image.h"
+#include "seekable_zstd/zstd_image.h"
 
 namespace flatimg::catalog {
 
@@ -53,6 +54,7 @@ class Opener {
   Result<Image*> open_source(Source source);
   Result<Image*> open_raw(Source source, bool guessed);
   Result<Image*> open_sparse(Source source);
+  Result<Image*> open_zstd(Source source);
   Result<std::vector<std::unique_ptr<HostFile>>> open_further_pieces(const std::string& first);
   [[nodiscard]] std::string reason_not_to_write(std::string_view format) const;
   Result<Image*> open_qcow2(Source source);
@@ -160,6 +162,7 @@ Result<Image*> Opener::open_source(Source source) {
   if (*source.format == "raw") return open_raw(std::move(source), guessed);
   if (*source.format == "qcow2") return open_qcow2(std::move(source));
   if (*source.format == "sparse") return open_sparse(std::move(source));
+  if (*source.format == "zstd") return open_zstd(std::move(source));
   CHECK(must_be_a_format(*source.format, source.path));
   return fail(ErrorKind::Unsupported, "{}: the format {} is not supported yet: convert it to qcow2 or raw",
               shown(source.path), *source.format);
@@ -177,6 +180,17 @@ Result<Image*> Opener::open_sparse(Source source) {
   TRY(auto pieces, open_further_pieces(source.path));
   pieces.insert(pieces.begin(), std::move(source.file));
   TRY(auto image, android_sparse::SparseImage::open(std::move(pieces), reason_not_to_write("Android sparse")));
+  return keep(std::move(image));
+}
+
+// Nothing is behind it, so it takes what is left of the budget.
+Result<Image*> Opener::open_zstd(Source source) {
+  const ByteCount share = std::exchange(cache_left_, ByteCount());
+  TRY(auto image, seekable_zstd::ZstdImage::open(std::move(source.file), {share, reason_not_to_write("zstd")}));
+  if (image->source() == seekable_zstd::FileFrames::Source::Decoding) {
+    opened_.notes.push_back(
+        fmt::format("{}: its frames do not say what they hold: all of it was decoded to find out", shown(source.path)));
+  }
   return keep(std::move(image));
 }
 

@@ -43,7 +43,7 @@ Result<std::string> probe(HostFile& file) {
   return format_of(std::span(sector).first(std::min<std::uint64_t>(sector.size(), size.value())));
 }
 
-bool is_written_in_place(const std::string& format) { return format != "sparse"; }
+bool is_written_in_place(const std::string& format) { return format != "sparse" && format != "zstd"; }
 
 Result<void> must_be_a_format(const std::string& word, const std::string& path) {
   const auto& names = format_names();

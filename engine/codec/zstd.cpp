@@ -37,20 +37,38 @@ Result<FrameSizes> decode_frame(ZSTD_DCtx* context, std::span<const std::byte> i
   const std::size_t encoded = ZSTD_findFrameCompressedSize(in.data(), in.size());
   if (ZSTD_isError(encoded)) return damaged(ZSTD_getErrorName(encoded));
   const std::size_t decoded = ZSTD_decompressDCtx(context, out.data(), out.size(), in.data(), encoded);
+  if (ZSTD_getErrorCode(decoded) == ZSTD_error_dstSize_tooSmall) {
+    return fail(ErrorKind::Limit, "compressed data (zstd) is damaged: it holds more than {} bytes", out.size());
+  }
   if (ZSTD_isError(decoded)) return damaged(ZSTD_getErrorName(decoded));
   return FrameSizes{encoded, decoded};
 }
 
+ZSTD_DCtx* context_of_thread() {
+  thread_local const std::unique_ptr<ZSTD_DCtx, FreeContext> context(ZSTD_createDCtx());
+  return context.get();
+}
+
 }  // namespace
 
+Result<std::size_t> inflate_zstd_frame(std::span<const std::byte> in, std::span<std::byte> out) {
+  ZSTD_DCtx* const context = context_of_thread();
+  if (context == nullptr) return fail(ErrorKind::NoMemory, "no memory to decompress");
+  TRY(const FrameSizes frame, decode_frame(context, in, out));
+  if (frame.encoded != in.size()) return damaged("a frame ends where it should not");
+  return frame.decoded;
+}
+
 Result<void> inflate_zstd_exactly(std::span<const std::byte> in, std::span<std::byte> out) {
-  thread_local const std::unique_ptr<ZSTD_DCtx, FreeContext> context(ZSTD_createDCtx());
-  if (!context) return fail(ErrorKind::NoMemory, "no memory to decompress");
+  ZSTD_DCtx* const context = context_of_thread();
+  if (context == nullptr) return fail(ErrorKind::NoMemory, "no memory to decompress");
   // Ends: every frame takes at least its own header from `in`.
   while (!out.empty()) {
-    TRY(const FrameSizes frame, decode_frame(context.get(), in, out));
-    in = in.subspan(frame.encoded);
-    out = out.subspan(frame.decoded);
+    auto frame = decode_frame(context, in, out);
+    if (!frame && frame.error().kind == ErrorKind::Limit) frame.error().kind = ErrorKind::CorruptImage;
+    if (!frame) return Failure(std::move(frame.error()));
+    in = in.subspan(frame->encoded);
+    out = out.subspan(frame->decoded);
   }
   return {};
 }

@@ -16,6 +16,10 @@ namespace flatimg {
 /// or when the frames end before. No dictionaries. Any thread.
 Result<void> inflate_zstd_exactly(std::span<const std::byte> in, std::span<std::byte> out);
 
+/// Decodes one frame that begins and ends with `in`, and says how many bytes at the front of `out` it filled. Limit
+/// when it has more than `out`, else as above.
+Result<std::size_t> inflate_zstd_frame(std::span<const std::byte> in, std::span<std::byte> out);
+
 /// Encodes all of `in` as one frame at the default level, with its content size and without a checksum. Returns the
 /// bytes used at the front of `out`; 0 when it does not fit there, and then `out` holds rubbish.
 Result<std::size_t> zstd_into(std::span<const std::byte> in, std::span<std::byte> out);

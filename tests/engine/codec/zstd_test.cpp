@@ -129,6 +129,28 @@ TEST(InflateZstd, RefusesTheFormatsOfOldTimes) {
   }
 }
 
+TEST(InflateZstdFrame, SaysHowMuchItHeld) {
+  const Bytes plain = sample();
+  Bytes out(plain.size() + 5000);
+  EXPECT_EQ(inflate_zstd_frame(frame_of(plain), out).value(), plain.size());
+  EXPECT_TRUE(std::equal(plain.begin(), plain.end(), out.begin()));
+  EXPECT_EQ(inflate_zstd_frame(streamed_frame_of(plain, 21), out).value(), plain.size());
+  EXPECT_EQ(inflate_zstd_frame(frame_of({}), {}).value(), 0u);
+}
+
+TEST(InflateZstdFrame, SaysWhenThereIsMoreThanFits) {
+  Bytes out(kCluster - 1);
+  EXPECT_THAT(inflate_zstd_frame(frame_of(sample()), out), FailsWith(ErrorKind::Limit, "more than 65535 bytes"));
+}
+
+TEST(InflateZstdFrame, TakesOneFrameAndNothingElse) {
+  Bytes out(2 * kCluster);
+  const Bytes frame = frame_of(sample());
+  EXPECT_THAT(inflate_zstd_frame(joined({frame, frame}), out), FailsWith(ErrorKind::CorruptImage, "ends where"));
+  EXPECT_THAT(inflate_zstd_frame(std::span(frame).first(frame.size() - 1), out),
+              FailsWith(ErrorKind::CorruptImage, "zstd"));
+}
+
 TEST(InflateZstd, SurvivesDamage) {
   const Bytes frame = frame_of(sample());
   Bytes out(kCluster);
