@@ -9,7 +9,8 @@ namespace flatimg {
 Repeated Repeated::word_from(std::uint32_t word, ByteCount into) {
   Repeated repeated;
   std::memcpy(repeated.bytes.data(), &word, sizeof word);
-  std::ranges::rotate(repeated.bytes, repeated.bytes.begin() + static_cast<std::ptrdiff_t>(into.value() % 4));
+  const auto first = repeated.bytes.begin() + static_cast<std::ptrdiff_t>(into.value() % 4);
+  std::rotate(repeated.bytes.begin(), first, repeated.bytes.end());
   return repeated;
 }
 

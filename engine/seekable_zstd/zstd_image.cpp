@@ -12,7 +12,6 @@ namespace {
 constexpr ByteCount kUnit{4096};  // nobody holds the map lock; it only says how
                                   // far one look for holes goes
 constexpr std::uint64_t kMostAtOnce = 64;
-constexpr ByteCount kLargest = 1_GiB;  // as the reference implementation's
 
 ByteCount half_of(ByteCount budget) { return ByteCount(budget.value() / 2); }
 
