@@ -69,7 +69,7 @@ void Verdict::ready() {
   to_parent_ = Descriptor();
 }
 
-std::variant<ParentDone, Verdict> fork_helper() {
+std::variant<ParentDone, Verdict> fork_helper(Inherited inherited) {
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) {
     log(LogLevel::Error, "{}", system_error(errno, "making a pipe").text);
@@ -84,6 +84,7 @@ std::variant<ParentDone, Verdict> fork_helper() {
   }
   if (child == 0) {
     reading = Descriptor();
+    if (inherited == Inherited::Keep) return Verdict(std::move(writing));
     return Verdict(keep_only(std::move(writing)));
   }
   writing = Descriptor();

@@ -25,9 +25,15 @@ struct ParentDone {
   int exit_code;
 };
 
+/// What becomes of descriptors that the caller had open.
+enum class Inherited {
+  Close,
+  Keep,  // an image may name them (Gate::kDescriptors)
+};
+
 /// Forks. In the child: the verdict to give; it still has the terminal, for messages. In the parent, once the child has
 /// given its verdict or has died: what to exit with. Call while there is one thread only.
-std::variant<ParentDone, Verdict> fork_helper();
+std::variant<ParentDone, Verdict> fork_helper(Inherited inherited);
 
 /// No core dumps with people's data, no death by a closed pipe or a file-size limit, and where permitted the mark that
 /// keeps memory reclaim from waiting for the very disk that we serve.

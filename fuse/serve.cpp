@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 
@@ -18,6 +19,7 @@
 #include "fuse/process.h"
 #include "fuse/session.h"
 #include "fuse/shutdown.h"
+#include "host/gate.h"
 
 namespace flatimg::flat {
 
@@ -176,7 +178,9 @@ int serve(MountRequest request, Run run) {
   const auto place = find_place(request);
   if (!place) return told(Failure(place.error()));
   if (run == Run::Foreground) return told(run_helper(*place, std::move(request), Verdict()));
-  auto forked = fork_helper();
+  const bool named = std::ranges::find(request.options.allowed_directories, Gate::kDescriptors) !=
+                     request.options.allowed_directories.end();
+  auto forked = fork_helper(named ? Inherited::Keep : Inherited::Close);
   if (const auto* parent = std::get_if<ParentDone>(&forked)) return parent->exit_code;
   return told(run_helper(*place, std::move(request), std::get<Verdict>(std::move(forked))));
 }

@@ -26,6 +26,7 @@ void add_info_command(Program& program);
 void add_map_command(Program& program);
 void add_check_command(Program& program);
 void add_create_command(Program& program);
+void add_compose_command(Program& program);
 void add_resize_command(Program& program);
 void add_compare_command(Program& program);
 void add_commit_command(Program& program);

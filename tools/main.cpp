@@ -34,6 +34,7 @@ void describe(Program& program) {
   add_map_command(program);
   add_check_command(program);
   add_create_command(program);
+  add_compose_command(program);
   add_resize_command(program);
   add_compare_command(program);
   add_commit_command(program);

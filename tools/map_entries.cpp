@@ -54,12 +54,12 @@ class MapWalk {
 
 Result<MapEntry> MapWalk::entry_of_zeroes(const Disk::Resolved& piece, const Zeroes& zeroes) {
   MapEntry entry{.where = piece.extent.where, .depth = piece.depth, .zero = true};
-  const bool behind_its_end = entry.where.begin.value() >= piece.image->size().value();
+  const bool behind_its_end = piece.at.value() >= piece.image->size().value();
   if (behind_its_end) {
     --entry.depth;  // the image in front of the one that is too short says so
   } else if (piece.image->traits().format == "raw") {
     entry.present = true;  // a hole
-    entry.offset = HostOffset(entry.where.begin.value());
+    entry.offset = HostOffset(piece.at.value());
   } else {
     entry.present = zeroes.recorded;
     if (zeroes.space_reserved && !piece.image->traits().enciphered) entry.offset = zeroes.at;

@@ -18,4 +18,13 @@ Result<void> ChainRules::admit(const HostFile& file, const std::string& path) {
   return {};
 }
 
+Result<void> SharingRules::admit(const HostFile& file, Access access) {
+  for (const Use& use : uses_) {
+    if (use.file != file.identity() || (use.access == Access::ReadOnly && access == Access::ReadOnly)) continue;
+    return fail(ErrorKind::InvalidImage, "{}: is needed twice for this disk, and would be written", shown(file.name()));
+  }
+  uses_.push_back({file.identity(), access});
+  return {};
+}
+
 }  // namespace flatimg::catalog

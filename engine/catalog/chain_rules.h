@@ -1,11 +1,11 @@
-// What every chain of backing files has to obey, whether it is opened or only looked at.
+// What chains of backing files and parts of a disk have to obey, whether they are opened or only looked at.
 #pragma once
 
 #include <span>
 #include <string>
 #include <vector>
 
-#include "host/host_file.h"
+#include "host/posix_file.h"
 
 namespace flatimg::catalog {
 
@@ -22,6 +22,20 @@ class ChainRules {
 
  private:
   std::vector<FileIdentity> files_;
+};
+
+/// What holds for all files that are open together, wherever they stand: who writes a file has it alone.
+class SharingRules {
+ public:
+  /// InvalidImage when the file is open already and one of the two writes it.
+  Result<void> admit(const HostFile& file, Access access);
+
+ private:
+  struct Use {
+    FileIdentity file;
+    Access access;
+  };
+  std::vector<Use> uses_;
 };
 
 }  // namespace flatimg::catalog

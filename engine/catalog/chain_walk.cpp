@@ -13,21 +13,52 @@ std::string full_name(const std::string& name, const std::string& path) {
   return path.substr(0, slash + 1) + name;
 }
 
-Result<void> walk_chain(const InspectRequest& request,
-                        const std::function<Result<std::optional<Backing>>(const Inspected&)>& visit) {
+namespace {
+
+using Visit = std::function<Result<std::vector<Backing>>(const Inspected&)>;
+
+class Walk {
+ public:
+  Walk(const InspectRequest& request, Gate gate, const Visit& visit)
+      : request_(request), gate_(std::move(gate)), visit_(visit) {}
+
+  // The image, and what it leads to; `rules` has met what led here. As deep as the rules allow.
+  Result<void> from(Inspected image, ChainRules rules) {
+    CHECK(rules.admit(*image.file, image.path));
+    TRY(const std::vector<Backing> behind, visit_(image));
+    image.file.reset();
+    for (const Backing& named : behind) {
+      TRY(auto opened, gate_.open({named.name, image.path, named.role, Access::ReadOnly}));
+      InspectRequest next = request_;
+      next.path = full_name(named.name, image.path);
+      next.format = named.format;
+      TRY(Inspected other, inspect_opened(std::move(opened.file), next));
+      CHECK(from(std::move(other), rules));
+    }
+    return {};
+  }
+
+ private:
+  const InspectRequest& request_;
+  Gate gate_;
+  const Visit& visit_;
+};
+
+}  // namespace
+
+Result<void> walk_tree(const InspectRequest& request, const Visit& visit) {
   TRY(Gate gate, Gate::around(request.path, request.allowed_directories));
   TRY(Inspected image, inspect(request));
-  ChainRules rules;
-  for (;;) {
-    CHECK(rules.admit(*image.file, image.path));
+  return Walk(request, std::move(gate), visit).from(std::move(image), ChainRules());
+}
+
+Result<void> walk_chain(const InspectRequest& request,
+                        const std::function<Result<std::optional<Backing>>(const Inspected&)>& visit) {
+  return walk_tree(request, [&](const Inspected& image) -> Result<std::vector<Backing>> {
     TRY(const std::optional<Backing> backing, visit(image));
-    if (!backing) return {};
-    TRY(auto opened, gate.open({backing->name, image.path, "backing file", Access::ReadOnly}));
-    InspectRequest next = request;
-    next.path = full_name(backing->name, image.path);
-    next.format = backing->format;
-    TRY(image, inspect_opened(std::move(opened.file), next));
-  }
+    if (!backing) return std::vector<Backing>();
+    return std::vector<Backing>{*backing};
+  });
 }
 
 }  // namespace flatimg::catalog

@@ -3,6 +3,7 @@
 #include "android_sparse/check.h"
 #include "android_sparse/header.h"
 #include "base/text.h"
+#include "catalog/check_composite.h"
 #include "catalog/open.h"
 #include "qcow2/check.h"
 #include "qcow2/data_check.h"
@@ -19,8 +20,8 @@ constexpr const char* kNothingToCheck = "has nothing that can be checked";
 constexpr const char* kNothingToRepair = "has nothing that can be repaired";
 
 // Messages of a header say already which file is meant.
-Failure about(const InspectRequest& request, Error error) {
-  const std::string name = shown(request.path);
+Failure about(const Inspected& image, Error error) {
+  const std::string name = shown(image.path);
   return Failure(error.text.starts_with(name) ? std::move(error) : std::move(error).within(name));
 }
 
@@ -68,8 +69,13 @@ Result<CheckReport> check_format(const Inspected& image, CheckDepth depth, const
 
 Result<CheckedImage> check_image(const InspectRequest& request, CheckDepth depth, const Progress& progress) {
   TRY(const Inspected image, inspect(request));
+  if (image.format == "composite") return check_composite(image, request, depth, progress);
+  return check_inspected(image, depth, progress);
+}
+
+Result<CheckedImage> check_inspected(const Inspected& image, CheckDepth depth, const Progress& progress) {
   auto report = check_format(image, depth, progress);
-  if (!report) return about(request, std::move(report.error()));
+  if (!report) return about(image, std::move(report.error()));
   return CheckedImage{image.format, *std::move(report)};
 }
 
@@ -84,11 +90,12 @@ Result<RepairedImage> repair_image(const InspectRequest& request, RepairScope sc
   InspectRequest for_writing = request;
   for_writing.access = Access::ReadWrite;
   TRY(const Inspected image, inspect(for_writing));
+  if (image.format == "composite") return cannot(image, "has nothing to repair but its parts: repair each of them");
   if (image.format != "qcow2") return cannot(image, kNothingToRepair);
   auto report = qcow2::repair(*image.file, scope, tables_part(progress, depth));
-  if (!report) return about(request, std::move(report.error()));
+  if (!report) return about(image, std::move(report.error()));
   auto left = to_depth(*image.file, std::move(report->left), depth, progress);
-  if (!left) return about(request, std::move(left.error()));
+  if (!left) return about(image, std::move(left.error()));
   report->left = *std::move(left);
   return RepairedImage{image.format, *std::move(report)};
 }

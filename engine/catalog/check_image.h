@@ -17,8 +17,12 @@ enum class CheckDepth {
   Data,  // decodes compressed clusters, too
 };
 
-/// Looks at one file only and changes nothing. Unsupported for formats that hold nothing to check.
+/// Changes nothing. Looks at one file only; of a composite disk also at its parts, but not at what is behind them.
+/// Unsupported for formats that hold nothing to check.
 Result<CheckedImage> check_image(const InspectRequest& request, CheckDepth depth, const Progress& progress);
+
+/// The same for one file that is open already. Not for composite disks (check_composite.h).
+Result<CheckedImage> check_inspected(const Inspected& image, CheckDepth depth, const Progress& progress);
 
 struct RepairedImage {
   std::string format;

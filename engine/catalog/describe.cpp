@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "catalog/chain_walk.h"
 #include "catalog/open.h"
+#include "composite/describe.h"
 #include "qcow2/describe.h"
 #include "qcow2/qcow2_image.h"
 #include "seekable_zstd/describe.h"
@@ -42,8 +43,11 @@ Result<ImageInfo> describe_format(const Inspected& image) {
   if (image.format == "qcow2") return describe_qcow2(*image.file);
   if (image.format == "sparse") return describe_sparse(*image.file);
   if (image.format == "zstd") return describe_zstd(*image.file);
+  if (image.format == "composite") return composite::describe(*image.file);
   return cannot(image, "cannot be described yet");
 }
+
+}  // namespace
 
 Result<ImageInfo> describe_inspected(const Inspected& image) {
   Result<ImageInfo> info = describe_format(image);
@@ -55,8 +59,6 @@ Result<ImageInfo> describe_inspected(const Inspected& image) {
   if (info->backing_name) info->full_backing_name = full_name(*info->backing_name, image.path);
   return info;
 }
-
-}  // namespace
 
 Result<ImageInfo> describe_image(const InspectRequest& request) {
   TRY(const Inspected image, inspect(request));

@@ -7,6 +7,7 @@
 #include "catalog/chain_rules.h"
 #include "catalog/overlay.h"
 #include "catalog/split_pieces.h"
+#include "composite/composite_image.h"
 #include "host/file_lock.h"
 #include "host/gate.h"
 #include "host/sticky_file.h"
@@ -47,6 +48,8 @@ class Opener {
       : request_(request), gate_(std::move(gate)), named_(named_files(request)), cache_left_(request.cache_size) {}
 
   Result<Opened> open();
+  /// Why a part of the disk that failed to open can only be read; nullopt when that was not the reason.
+  [[nodiscard]] const std::optional<std::string>& unwritable_part() const { return unwritable_part_; }
 
  private:
   Result<Source> open_top();
@@ -58,6 +61,9 @@ class Opener {
   Result<std::vector<std::unique_ptr<HostFile>>> open_further_pieces(const std::string& first);
   [[nodiscard]] std::string reason_not_to_write(std::string_view format) const;
   Result<Image*> open_qcow2(Source source);
+  Result<Image*> open_composite(Source source);
+  Result<Source> find_part(const composite::Part& part, const Source& whole);
+  Result<composite::OpenPart> open_part(const composite::Part& part, Source source);
   Result<Image*> open_backing(const qcow2::Header& header, const std::string& asking_path);
   Result<Source> open_named_backing(const Named& named, const qcow2::Header& header, const std::string& asking_path);
   Result<Source> open_recorded_backing(const qcow2::Header& header, const std::string& asking_path);
@@ -66,7 +72,7 @@ class Opener {
   [[nodiscard]] bool separate_base() const;
   [[nodiscard]] const Named* named_behind() const;
   Result<std::unique_ptr<HostFile>> open_data_file(const qcow2::Header& header, const Source& source);
-  Result<void> lock(const HostFile& file, Access access) const;
+  Result<void> lock(const HostFile& file, Access access);
   Image* keep(std::unique_ptr<Image> image);
   ByteCount take_cache_share(const qcow2::Header& header);
 
@@ -75,6 +81,8 @@ class Opener {
   const std::vector<Named> named_;
   Opened opened_;
   ChainRules rules_;
+  SharingRules sharing_;
+  std::optional<std::string> unwritable_part_;
   ByteCount cache_left_;  // of the budget, for images further down
 };
 
@@ -88,7 +96,8 @@ raw::FirstSectorGuard guard_for(const std::string& path) {
   };
 }
 
-Result<void> Opener::lock(const HostFile& file, Access access) const {
+Result<void> Opener::lock(const HostFile& file, Access access) {
+  CHECK(sharing_.admit(file, access));
   if (!request_.locks) return {};
   return lock_image(file, access == Access::ReadWrite ? LockAs::Writer : LockAs::Reader);
 }
@@ -163,6 +172,7 @@ Result<Image*> Opener::open_source(Source source) {
   if (*source.format == "qcow2") return open_qcow2(std::move(source));
   if (*source.format == "sparse") return open_sparse(std::move(source));
   if (*source.format == "zstd") return open_zstd(std::move(source));
+  if (*source.format == "composite") return open_composite(std::move(source));
   CHECK(must_be_a_format(*source.format, source.path));
   return fail(ErrorKind::Unsupported, "{}: the format {} is not supported yet: convert it to qcow2 or raw",
               shown(source.path), *source.format);
@@ -254,6 +264,62 @@ Result<std::unique_ptr<HostFile>> Opener::open_data_file(const qcow2::Header& he
   TRY(auto data, gate_.open({*header.data_file_name, source.path, "data file", source.access, rules_.files()}));
   CHECK(lock(*data.file, source.access));
   return with_sticky_failure(std::move(data.file), source.barriers);
+}
+
+// --- parts of an image ----------------------------------------------------------------------------------------------
+
+Result<Source> Opener::find_part(const composite::Part& part, const Source& whole) {
+  const Access access = part.writable() ? whole.access : Access::ReadOnly;
+  Gate::Request wanted{part.path, whole.path, Gate::kPart, access, rules_.files()};
+  auto found = gate_.open(wanted);
+  if (!found) {
+    wanted.access = Access::ReadOnly;
+    const bool may_be_read = found.error().kind == ErrorKind::Denied && gate_.open(wanted).has_value();
+    if (may_be_read) unwritable_part_ = found.error().text;
+    return Failure(std::move(found.error()));
+  }
+  CHECK(lock(*found->file, access));
+  return Source{std::move(found->file), std::move(found->path), std::nullopt, access, whole.barriers};
+}
+
+// The image with everything behind it, as a chain of its own.
+Result<composite::OpenPart> Opener::open_part(const composite::Part& part, Source source) {
+  const std::string path = source.path;
+  const Access access = source.access;
+  const ChainRules rules_outside = rules_;
+  auto outside = std::exchange(opened_.chain, {});
+  TRY(const Image* const image, open_source(std::move(source)));
+  rules_ = rules_outside;
+  std::reverse(opened_.chain.begin(), opened_.chain.end());
+  composite::OpenPart opened{part, path, std::exchange(opened_.chain, std::move(outside))};
+  if (access == Access::ReadWrite && !image->traits().writable) {
+    unwritable_part_ = fmt::format("{}: {}", shown(path), image->traits().read_only_reason);
+    return fail(ErrorKind::Denied, "{}", *unwritable_part_);
+  }
+  if (!opened.missing().is_zero() && access == Access::ReadOnly) {
+    opened_.notes.push_back(fmt::format("{}: ends {} bytes before its place on the disk does: zeroes are shown there",
+                                        shown(path), opened.missing().value()));
+  }
+  return opened;
+}
+
+// All files are there and locked before the first of them is read.
+Result<Image*> Opener::open_composite(Source source) {
+  TRY(const composite::Header header, composite::read_header(*source.file));
+  std::vector<Source> sources;
+  for (const composite::Part& part : header.parts) {
+    TRY(Source found, find_part(part, source));
+    sources.push_back(std::move(found));
+  }
+  const ByteCount cache_share(cache_left_.value() / sources.size());
+  std::vector<composite::OpenPart> parts;
+  for (std::size_t nth = 0; nth < sources.size(); ++nth) {
+    cache_left_ = cache_share;
+    TRY(composite::OpenPart part, open_part(header.parts[nth], std::move(sources[nth])));
+    parts.push_back(std::move(part));
+  }
+  TRY(auto image, composite::CompositeImage::open(std::move(source.file), header.length, std::move(parts)));
+  return keep(std::move(image));
 }
 
 // --- what is behind an image ----------------------------------------------------------------------------------------
@@ -357,7 +423,19 @@ Result<Opened> open_image(const OpenRequest& request) {
     }
   }
   TRY(Gate gate, Gate::around(request.path, request.allowed_directories));
-  return Opener(request, std::move(gate)).open();
+  std::optional<std::string> reason;
+  {
+    Opener opener(request, std::move(gate));
+    auto opened = opener.open();
+    reason = opener.unwritable_part();
+    const bool reading_helps = reason && request.read_only_if_need_be && request.behind == Behind::Below;
+    if (opened || !reading_helps) return opened;
+  }
+  OpenRequest reading = request;
+  reading.access = Access::ReadOnly;
+  TRY(Opened opened, open_image(reading));
+  opened.notes.push_back(fmt::format("{}; opened read-only", *reason));
+  return opened;
 }
 
 }  // namespace flatimg::catalog

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 
@@ -102,6 +103,18 @@ int more_telling(int a, int b) {
   return weight(b) > weight(a) ? b : a;
 }
 
+// N of "/proc/self/fd/N"; the standard streams belong to the program and are no images.
+std::optional<int> descriptor_in(std::string_view name) {
+  constexpr int kFirst = 3;
+  const std::string prefix = std::string(Gate::kDescriptors) + "/";
+  if (!name.starts_with(prefix)) return std::nullopt;
+  name.remove_prefix(prefix.size());
+  int number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (error != std::errc{} || end != name.data() + name.size() || number < kFirst) return std::nullopt;
+  return number;
+}
+
 }  // namespace
 
 // A file that the kernel found beneath a root, seen but not yet opened.
@@ -116,6 +129,8 @@ Result<Gate> Gate::around(const std::string& top, const std::vector<std::string>
   std::error_code ignored;
   CHECK(gate.add_root(fs::is_directory(top_path, ignored) ? top_path : directory_of(top_path)));
   for (const std::string& directory : allowed) {
+    gate.descriptors_permitted_ = gate.descriptors_permitted_ || directory == kDescriptors;
+    if (directory == kDescriptors) continue;
     if (auto added = gate.add_root(directory); !added) return Failure(std::move(added.error()).within("allow-path"));
   }
   return gate;
@@ -139,7 +154,8 @@ Result<std::string> Gate::name_for(const std::string& path, const std::string& a
   TRY(const std::string named, absolute(path));
   TRY(const std::string asking, absolute(asking_path));
   std::string name = normalised(named);
-  if (directory_of(name) == directory_of(normalised(asking))) name.erase(0, directory_of(name).size());
+  const std::string directory = directory_of(normalised(asking));
+  if (name.starts_with(directory)) name.erase(0, directory.size());
   return name;
 }
 
@@ -190,17 +206,43 @@ Result<void> Gate::must_be_welcome(const Found& found, const Request& request) c
   }
   const auto kind = S_ISBLK(found.look.mode) ? "a block device" : unsuitable_file_kind(found.look.mode);
   if (kind) return fail(ErrorKind::Denied, "{} is {}: an image may name regular files only", what, *kind);
-  if (std::ranges::find(request.chain, found.look.identity) != request.chain.end()) {
+  return must_be_new(found.look.identity, request);
+}
+
+Result<void> Gate::must_be_new(const FileIdentity& file, const Request& request) const {
+  const std::string what = subject(request);
+  if (std::ranges::find(request.chain, file) != request.chain.end()) {
     return fail(ErrorKind::InvalidImage, "{} is a file that led here: the chain is a loop", what);
   }
-  if (opened_ >= limits::kOpenedFiles) {
-    return fail(ErrorKind::Limit, "{} is one file too many: an image may lead to {}", what, limits::kOpenedFiles);
+  const bool part = request.role == kPart;
+  const unsigned most = part ? kMostParts : limits::kOpenedFiles;
+  if ((part ? parts_opened_ : opened_) >= most) {
+    return fail(ErrorKind::Limit, "{} is one file too many: an image may lead to {}", what, most);
   }
   return {};
 }
 
+// What was opened elsewhere: it may be a block device, and for reading only. Its offset is shared with whoever opened
+// it, which nobody here uses.
+Result<Gate::Opened> Gate::open_inherited(const Request& request, int number) {
+  auto attempt = gate::duplicate_inherited(number);
+  if (attempt.os_error != 0) {
+    return fail(ErrorKind::NotFound, "{}: no such descriptor was handed over", subject(request));
+  }
+  TRY(const gate::Look look, gate::look_at(attempt.descriptor));
+  if (const auto kind = unsuitable_file_kind(look.mode)) {
+    return fail(ErrorKind::Denied, "{} is {}: an image may name regular files only", subject(request), *kind);
+  }
+  CHECK(must_be_new(look.identity, request));
+  TRY(auto file, adopt_host_file(std::move(attempt.descriptor), std::string(request.name), request.access));
+  ++count_of(request);
+  return Opened{std::move(file), std::string(request.name)};
+}
+
 Result<Gate::Opened> Gate::open(const Request& request) {
   CHECK(must_be_a_name(request));
+  const auto number = descriptor_in(request.name);
+  if (number && descriptors_permitted_) return open_inherited(request, *number);
   TRY(const Found found, find(request));
   CHECK(must_be_welcome(found, request));
   const int mode = request.access == Access::ReadWrite ? O_RDWR : O_RDONLY;
@@ -212,7 +254,7 @@ Result<Gate::Opened> Gate::open(const Request& request) {
   }
   std::string path = (fs::path(found.place.root->path) / found.place.beneath).string();
   TRY(auto file, adopt_host_file(std::move(attempt.descriptor), path, request.access));
-  ++opened_;
+  ++count_of(request);
   return Opened{std::move(file), std::move(path)};
 }
 

@@ -7,9 +7,11 @@
 //      directory) and those of allow-path=. The kernel decides (openat2 with RESOLVE_BENEATH and NO_MAGICLINKS).
 //   2. Names are names: no json:, nbd:, fd: or other protocol has a meaning, no NUL, no over-long name.
 //   3. What the name leads to is looked at through O_PATH before it is really opened: regular files only.
-//   4. At most limits::kOpenedFiles files, never the same file twice in one chain (the caller passes the chain), and
-//      never a file of our own mount (we would wait for ourselves).
-//   5. A refusal names the file, the image that asked for it and the option that would allow it.
+//   4. At most limits::kOpenedFiles files, and kMostParts parts of disks besides; never the same file twice in a chain
+//      (the caller passes the chain), and never a file of our own mount (we would wait for ourselves).
+//   5. A descriptor (the name /proc/self/fd/N, as crosvm has it) is duplicated only when the user has permitted it with
+//      allow-path=/proc/self/fd and it was inherited: open when this process began, without close-on-exec.
+//   6. A refusal names the file, the image that asked for it and the option that would allow it.
 #pragma once
 
 #include <optional>
@@ -24,8 +26,12 @@ namespace flatimg {
 
 class Gate {
  public:
-  /// For an image (or directory) at `top`; `allowed` are the directories of allow-path=.
+  /// For an image (or directory) at `top`; `allowed` are the directories of allow-path=, and perhaps kDescriptors.
   static Result<Gate> around(const std::string& top, const std::vector<std::string>& allowed);
+
+  static constexpr std::string_view kPart = "part";  // the role of parts of a composite disk
+  static constexpr unsigned kMostParts = 512;        // 128 partitions with a filler behind each, and some
+  static constexpr std::string_view kDescriptors = "/proc/self/fd";
 
   Gate(Gate&&) noexcept = default;
   Gate& operator=(Gate&&) noexcept = default;
@@ -49,8 +55,8 @@ class Gate {
 
   /// Where the name would lead, without opening or permission: for `info`.
   [[nodiscard]] static std::string resolve_name(std::string_view name, const std::string& asking_path);
-  /// How an image at `asking_path` had best name a file: by its bare name where both lie in one directory, so that they
-  /// can move together, otherwise by its absolute path.
+  /// How an image at `asking_path` had best name a file: relative to its own directory where the file lies beneath, so
+  /// that they can move together, otherwise by its absolute path.
   [[nodiscard]] static Result<std::string> name_for(const std::string& path, const std::string& asking_path);
 
  private:
@@ -66,12 +72,17 @@ class Gate {
   struct Found;
   Gate() = default;
   Result<void> add_root(const std::string& directory);
+  Result<Opened> open_inherited(const Request& request, int number);
   [[nodiscard]] std::vector<Place> places_of(const std::string& path) const;
   [[nodiscard]] Result<Found> find(const Request& request) const;
   [[nodiscard]] Result<void> must_be_welcome(const Found& found, const Request& request) const;
+  [[nodiscard]] unsigned& count_of(const Request& request) { return request.role == kPart ? parts_opened_ : opened_; }
+  [[nodiscard]] Result<void> must_be_new(const FileIdentity& file, const Request& request) const;
 
   std::vector<Root> roots_;
+  bool descriptors_permitted_ = false;
   unsigned opened_ = 0;
+  unsigned parts_opened_ = 0;
   std::optional<std::uint64_t> refused_device_;
 };
 

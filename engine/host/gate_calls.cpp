@@ -25,6 +25,14 @@ Attempt open_beneath(const Descriptor& directory, const std::string& path, int f
   return {Descriptor(), errno};
 }
 
+Attempt duplicate_inherited(int number) {
+  const int flags = ::fcntl(number, F_GETFD);
+  if (flags < 0 || (flags & FD_CLOEXEC) != 0) return {Descriptor(), EBADF};
+  const int copy = ::fcntl(number, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) return {Descriptor(), errno};
+  return {Descriptor(copy), 0};
+}
+
 // AT_STATX_DONT_SYNC: what the kernel knows is enough. On our own mount a question to the file server would be a
 // question to ourselves, and we are busy here.
 Result<Look> look_at(const Descriptor& descriptor) {

@@ -17,6 +17,10 @@ struct Attempt {
 /// Opens `path` beneath `directory` (openat2 with RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS). O_CLOEXEC is added.
 [[nodiscard]] Attempt open_beneath(const Descriptor& directory, const std::string& path, int flags);
 
+/// A duplicate of a descriptor that was open when this process began; EBADF for one of our own, which all have
+/// close-on-exec.
+[[nodiscard]] Attempt duplicate_inherited(int number);
+
 /// What a descriptor leads to, without asking a file server that may be ourselves.
 struct Look {
   unsigned mode = 0;

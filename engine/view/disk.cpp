@@ -5,16 +5,23 @@
 #include <cstring>
 
 #include "base/checked.h"
+#include "view/parts.h"
 #include "view/sector_io.h"
 
 namespace flatimg {
 
-Disk::Disk(std::vector<std::unique_ptr<Image>> chain, DiskOptions options)
-    : chain_(std::move(chain)), top_(chain_.front().get()), options_(options), lock_(top_->traits().unit) {}
+Disk::Disk(std::vector<std::unique_ptr<Image>> chain, DiskOptions options) : Disk(*chain.front(), options) {
+  chain_ = std::move(chain);
+}
+
+Disk::Disk(Image& borrowed, DiskOptions options) : top_(&borrowed), options_(options), lock_(top_->traits().unit) {
+  if (auto* divided = dynamic_cast<DividedImage*>(top_)) parts_ = std::make_unique<Parts>(*divided, options);
+}
 
 Disk::~Disk() {
   closing_ = true;
   if (counting_thread_.joinable()) counting_thread_.join();
+  parts_.reset();
   // An image may use the one behind it until it is gone.
   for (auto& image : chain_) image.reset();
 }
@@ -41,6 +48,7 @@ Result<Disk::Resolved> Disk::resolve_held(GuestRange want, Look look) {
     const ByteCount size = found.image->size();
     if (found.depth > 0 && at.value() >= size.value()) {
       found.extent = {where, Zeroes{}};
+      found.at = at;
       return found;
     }
     const GuestRange all = GuestRange{at, where.length};
@@ -49,10 +57,11 @@ Result<Disk::Resolved> Disk::resolve_held(GuestRange want, Look look) {
     where = {want.begin, found.extent.where.length};
     const auto* below = std::get_if<Below>(&found.extent.source);
     if (below == nullptr) break;
+    if (found.image->traits().has_below) ++found.depth;  // a part is no deeper than the whole
     found.image = below->image;
     at = below->at;
-    ++found.depth;
   }
+  found.at = at;
   if (const auto* encoded = std::get_if<Encoded>(&found.extent.source))
     found.decoded_before = at - encoded->whole.begin;
   found.extent.where = where;
@@ -61,6 +70,7 @@ Result<Disk::Resolved> Disk::resolve_held(GuestRange want, Look look) {
 
 Result<Disk::Resolved> Disk::resolve(GuestRange want, Look look) {
   CHECK(check_range(want));
+  if (parts_) return parts_->resolve(want, look);
   const RangeLock::Held held(lock_, want, RangeLock::Mode::Use);
   CHECK(check_range(want));  // it may be smaller by now
   return resolve_held(want, look);
@@ -101,6 +111,7 @@ Result<void> Disk::read(GuestOffset at, std::span<std::byte> out) {
   const GuestRange range{at, ByteCount(out.size())};
   CHECK(check_range(range));
   if (range.empty()) return {};
+  if (parts_) return parts_->read(range, out);
   if (top_->traits().fixed_map) return read_held(range, out);
   const RangeLock::Held held(lock_, range, RangeLock::Mode::Use);
   CHECK(check_range(range));  // the disk may be smaller by now
@@ -109,14 +120,17 @@ Result<void> Disk::read(GuestOffset at, std::span<std::byte> out) {
 
 // --- the rest -------------------------------------------------------------------------------------------------------
 
-Result<void> Disk::flush() { return top_->flush(); }
+Result<void> Disk::flush() { return parts_ ? parts_->flush() : top_->flush(); }
+
+void Disk::stop_counting() {
+  closing_ = true;
+  if (parts_) parts_->stop_counting();
+  const MutexLock lock(counting_mutex_);
+  if (counting_thread_.joinable()) counting_thread_.join();
+}
 
 Result<void> Disk::close() {
-  closing_ = true;
-  {
-    const MutexLock lock(counting_mutex_);
-    if (counting_thread_.joinable()) counting_thread_.join();
-  }
+  stop_counting();
   Result<void> outcome = top_->close();
   for (std::size_t n = 1; n < chain_.size(); ++n) {
     if (auto closed = chain_[n]->close(); !closed && outcome) outcome = std::move(closed);

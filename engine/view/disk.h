@@ -31,6 +31,8 @@ struct DiskOptions {
   DetectZeroes detect_zeroes = DetectZeroes::Off;
 };
 
+class Parts;
+
 class Disk {
  public:
   /// Takes over a chain of images, `top` first; each one's below() is the next.
@@ -76,6 +78,7 @@ class Disk {
     Extent extent;       // `where` in coordinates of the disk; the source is never Below
     unsigned depth = 0;  // 0 = top
     Image* image = nullptr;
+    GuestOffset at;            // where it begins in `image`
     ByteCount decoded_before;  // of an Encoded source: what decode() yields in front of `where`
   };
   /// The caller holds no lock; the answer is a snapshot.
@@ -84,6 +87,11 @@ class Disk {
   [[nodiscard]] Counters counters() const;
 
  private:
+  friend class Parts;
+  /// Over an image that somebody else owns and closes.
+  Disk(Image& borrowed, DiskOptions options);
+  void stop_counting();
+
   // disk.cpp: the read path
   [[nodiscard]] Result<void> check_range(GuestRange range) const;
   Result<Resolved> resolve_held(GuestRange want, Look look);
@@ -122,6 +130,7 @@ class Disk {
 
   std::vector<std::unique_ptr<Image>> chain_;
   Image* top_;
+  std::unique_ptr<Parts> parts_;  // when the top is made of parts: everything is passed on to them
   DiskOptions options_;
   RangeLock lock_;
   DataCount data_count_;

@@ -1,7 +1,7 @@
 // Disk: data and holes, and how much data there is.
 #include <algorithm>
 
-#include "view/disk.h"
+#include "view/parts.h"
 
 namespace flatimg {
 
@@ -33,12 +33,13 @@ Result<std::optional<GuestOffset>> Disk::find(GuestOffset from, bool (*wanted)(c
 
 Result<std::optional<GuestOffset>> Disk::next_data(GuestOffset from) {
   CHECK(check_range({from, ByteCount(0)}));
+  if (parts_) return parts_->next_data(from);
   return find(from, is_data);
 }
 
 Result<GuestOffset> Disk::next_hole(GuestOffset from) {
   CHECK(check_range({from, ByteCount(0)}));
-  TRY(const auto hole, find(from, is_hole));
+  TRY(const auto hole, parts_ ? parts_->next_hole(from) : find(from, is_hole));
   return hole.value_or(whole_disk().end());
 }
 
@@ -85,6 +86,7 @@ void Disk::start_counting() {
 
 // Small images are counted at once; the rest of a large one by a thread of its own.
 ByteCount Disk::data_bytes() {
+  if (parts_) return parts_->data_bytes();
   if (const auto known = top_->known_data_bytes()) return *known;
   if (data_count_.counted_to() < whole_disk().end()) {
     const MutexLock lock(counting_mutex_);

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
-#include "view/disk.h"
+#include "view/parts.h"
 
 namespace flatimg {
 
@@ -19,6 +19,7 @@ constexpr GuestRange kEverything{GuestOffset(0), ByteCount(std::uint64_t{1} << 6
 
 Result<void> Disk::resize(ByteCount size) {
   if (!writable()) return fail(ErrorKind::Denied, "the disk is read-only");
+  if (parts_) return top_->resize(size);  // says that it cannot
   if (size > limits::kDisk) return fail(ErrorKind::Limit, "a disk of {} bytes is too large", size.value());
   size = align_up(size, std::min(kSector, top_->traits().granule));
   CHECK(top_->flush());

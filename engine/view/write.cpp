@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "base/zeroes.h"
-#include "view/disk.h"
+#include "view/parts.h"
 #include "view/sector_io.h"
 
 namespace flatimg {
@@ -34,6 +34,7 @@ Result<void> Disk::write(GuestOffset at, std::span<const std::byte> data) {
   CHECK(check_range(range));
   if (!writable()) return fail(ErrorKind::Denied, "the disk is read-only");
   if (range.empty()) return {};
+  if (parts_) return parts_->write(range, data);
   if (options_.detect_zeroes != DiskOptions::DetectZeroes::Off && is_all_zero(data)) {
     return zero(range, options_.detect_zeroes == DiskOptions::DetectZeroes::Unmap ? Space::Release : Space::Keep);
   }

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <array>
 
-#include "view/disk.h"
+#include "view/parts.h"
 #include "view/sector_io.h"
 
 namespace flatimg {
@@ -24,6 +24,7 @@ GuestRange chunk_of(GuestRange range) {
 Result<void> Disk::zero(GuestRange range, Space space) {
   CHECK(check_range(range));
   if (!writable()) return fail(ErrorKind::Denied, "the disk is read-only");
+  if (parts_) return parts_->zero(range, space);
   if (options_.discard == DiskOptions::Discard::Ignore) space = Space::Keep;
   while (!range.empty()) {
     const GuestRange chunk = chunk_of(range);
@@ -94,6 +95,7 @@ Result<void> Disk::write_zeroes(GuestRange range) {
 Result<void> Disk::allocate(GuestRange range) {
   CHECK(check_range(range));
   if (!writable()) return fail(ErrorKind::Denied, "the disk is read-only");
+  if (parts_) return parts_->allocate(range);
   while (!range.empty()) {
     const GuestRange chunk = chunk_of(range);
     const RangeLock::Held held(lock_, chunk, RangeLock::Mode::Change);

@@ -1,5 +1,6 @@
 #include "host/gate.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -205,6 +206,47 @@ TEST_F(GateTest, RefusesBlockDevices) {
   EXPECT_THAT(open("device"), FailsWith(ErrorKind::Denied, "is a block device"));
 }
 
+// --- descriptors ----------------------------------------------------------------------------------------------------
+
+std::string name_of(const Descriptor& descriptor) { return "/proc/self/fd/" + std::to_string(descriptor.get()); }
+
+TEST_F(GateTest, UsesAnInheritedDescriptorThatWasPermitted) {
+  const Descriptor inherited(::open((directory_ / "other/secret.raw").c_str(), O_RDWR));
+  EXPECT_EQ(read(gate({"/proc/self/fd"}), name_of(inherited)), "secret");
+  auto writing = request("");
+  const std::string name = name_of(inherited);
+  writing.name = name;
+  writing.access = Access::ReadWrite;
+  EXPECT_TRUE(gate({"/proc/self/fd"}).open(writing)->file->writable());
+}
+
+TEST_F(GateTest, UsesNoDescriptorUnlessPermitted) {
+  const Descriptor inherited(::open((directory_ / "other/secret.raw").c_str(), O_RDONLY));
+  EXPECT_THAT(gate().open(request(name_of(inherited))), FailsWith(ErrorKind::Denied, kOutside));
+  EXPECT_THAT(gate({"/"}).open(request(name_of(inherited))), FailsWith(ErrorKind::Denied, ""));
+}
+
+TEST_F(GateTest, UsesNoDescriptorThatIsItsOwnOrAbsentOrNoImage) {
+  const Descriptor own(::open((directory_ / "other/secret.raw").c_str(), O_RDONLY | O_CLOEXEC));
+  const Descriptor null(::open("/dev/null", O_RDONLY));
+  Gate permitting = gate({"/proc/self/fd"});
+  EXPECT_THAT(permitting.open(request(name_of(own))), FailsWith(ErrorKind::NotFound, "no such descriptor"));
+  EXPECT_THAT(permitting.open(request("/proc/self/fd/999999")), FailsWith(ErrorKind::NotFound, "no such descriptor"));
+  EXPECT_THAT(permitting.open(request(name_of(null))), FailsWith(ErrorKind::Denied, "is a character device"));
+  for (const char* name : {"/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/x", "/proc/self/fd/7x",
+                           "/proc/self/fd/", "/proc/self/fd/../fd/7", "/dev/fd/7", "/proc/self/fd/99999999999"}) {
+    EXPECT_THAT(permitting.open(request(name)), FailsWith(ErrorKind::Denied, kOutside)) << name;
+  }
+}
+
+TEST_F(GateTest, WritesToNoDescriptorThatWasOpenedForReading) {
+  const Descriptor inherited(::open((directory_ / "other/secret.raw").c_str(), O_RDONLY));
+  const std::string name = name_of(inherited);
+  auto writing = request(name);
+  writing.access = Access::ReadWrite;
+  EXPECT_THAT(gate({"/proc/self/fd"}).open(writing), FailsWith(ErrorKind::Denied, ""));
+}
+
 TEST_F(GateTest, OpensForWritingOnlyWhenAsked) {
   Gate here = gate();
   EXPECT_FALSE(here.open(request("base.raw"))->file->writable());
@@ -234,6 +276,15 @@ TEST_F(GateTest, OpensALimitedNumberOfFiles) {
   Gate here = gate();
   for (unsigned i = 0; i < limits::kOpenedFiles; ++i) ASSERT_THAT(here.open(request("base.raw")), Succeeds());
   EXPECT_THAT(here.open(request("base.raw")), FailsWith(ErrorKind::Limit, "one file too many"));
+}
+
+TEST_F(GateTest, OpensMorePartsThanOtherFiles) {
+  Gate here = gate();
+  Gate::Request part = request("base.raw");
+  part.role = Gate::kPart;
+  for (unsigned i = 0; i < Gate::kMostParts; ++i) ASSERT_THAT(here.open(part), Succeeds());
+  EXPECT_THAT(here.open(part), FailsWith(ErrorKind::Limit, "may lead to 512"));
+  EXPECT_THAT(here.open(request("base.raw")), Succeeds());
 }
 
 TEST_F(GateTest, TellsWhereANameLeadsWithoutOpening) {
