@@ -90,7 +90,7 @@ int run_create(const CreateArguments& arguments) {
 void add_create_command(Program& program) {
   const auto arguments = std::make_shared<CreateArguments>();
   CLI::App* command = program.app.add_subcommand("create", "Make a new image");
-  command->add_option("-f,--format", arguments->format, "qcow2 or raw (default raw)");
+  command->add_option("-f,--format", arguments->format, "qcow2, qcow or raw (default raw)");
   command->add_option("-o", arguments->options, "NAME=VALUE,...: options of the format, as qemu-img has them")
       ->type_name("OPTIONS")
       ->allow_extra_args(false);

@@ -72,6 +72,7 @@ Result<std::optional<catalog::BackingName>> name_only(const RebaseOptions& optio
 }
 
 Result<void> rebase(const RebaseOptions& options) {
+  CHECK(catalog::must_record_backing(options.image.path));
   TRY(const auto name, options.unsafe ? name_only(options) : move_contents(options));
   return catalog::record_backing(options.image.path, name);
 }

@@ -7,6 +7,18 @@
 
 namespace flatimg::catalog {
 
+namespace {
+
+Failure cannot_be_recorded(const std::string& image, const std::string& format) {
+  if (format == "qcow") {
+    return fail(ErrorKind::Unsupported, "{}: the backing file of a qcow image cannot be changed: use qcow2",
+                shown(image));
+  }
+  return fail(ErrorKind::Unsupported, "{}: a {} image cannot name a backing file", shown(image), format);
+}
+
+}  // namespace
+
 Result<FoundBacking> open_backing(const BackingRequest& request) {
   TRY(Gate gate, Gate::around(request.image, request.allowed_directories));
   TRY(const auto found, gate.open({request.name, request.image, "backing file", Access::ReadOnly}));
@@ -30,12 +42,18 @@ Result<FoundBacking> open_backing(const BackingRequest& request) {
   return result;
 }
 
+Result<void> must_record_backing(const std::string& image) {
+  TRY(const auto file, open_host_file(image, Access::ReadOnly));
+  TRY(const std::string format, probe(*file));
+  return format == "qcow2" ? Result<void>() : cannot_be_recorded(image, format);
+}
+
 Result<void> record_backing(const std::string& image, const std::optional<BackingName>& backing) {
   TRY(const auto file, open_host_file(image, Access::ReadWrite));
   CHECK(lock_image(*file, LockAs::Writer));
   TRY(const std::string format, probe(*file));
   if (format != "qcow2") {
-    return fail(ErrorKind::Unsupported, "{}: a {} image cannot name a backing file", shown(image), format);
+    return cannot_be_recorded(image, format);
   }
   if (!backing) return qcow2::set_backing(*file, std::nullopt);
   CHECK(must_be_a_format(backing->format, image));

@@ -32,6 +32,9 @@ struct BackingName {
   std::string format;
 };
 
+/// Unsupported for an image whose format cannot record another backing file: asked before anything else is changed.
+Result<void> must_record_backing(const std::string& image);
+
 /// Records another backing file in an image that nobody has open, or none. Changes nothing else.
 Result<void> record_backing(const std::string& image, const std::optional<BackingName>& backing);
 

@@ -2,6 +2,8 @@
 
 #include "catalog/chain_rules.h"
 #include "host/gate.h"
+#include "qcow1/header.h"
+#include "qcow2/qcow2_image.h"
 
 namespace flatimg::catalog {
 
@@ -11,6 +13,18 @@ std::string full_name(const std::string& name, const std::string& path) {
   const std::size_t slash = path.rfind('/');
   if (name.starts_with('/') || has_protocol || slash == std::string::npos) return name;
   return path.substr(0, slash + 1) + name;
+}
+
+Result<std::optional<Backing>> backing_of(const Inspected& image) {
+  std::optional<Backing> backing;
+  if (image.format == "qcow2") {
+    TRY(const qcow2::Header header, qcow2::read_header(*image.file));
+    if (header.backing_name) backing = Backing{*header.backing_name, header.backing_format};
+  } else if (image.format == "qcow") {
+    TRY(const qcow1::Header header, qcow1::read_header(*image.file));
+    if (header.backing_name) backing = Backing{*header.backing_name, std::nullopt};
+  }
+  return backing;
 }
 
 namespace {

@@ -14,6 +14,9 @@ struct Backing {
   std::string_view role = "backing file";
 };
 
+/// What the header of an image of any format says is behind it.
+Result<std::optional<Backing>> backing_of(const Inspected& image);
+
 /// Shows the image and everything behind it, top first. `visit` says what is behind an image. Other files are opened
 /// through the gate only; no file appears twice, and no chain is longer than one that can be opened.
 Result<void> walk_chain(const InspectRequest& request,

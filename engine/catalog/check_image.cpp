@@ -5,6 +5,8 @@
 #include "base/text.h"
 #include "catalog/check_composite.h"
 #include "catalog/open.h"
+#include "qcow1/check.h"
+#include "qcow1/header.h"
 #include "qcow2/check.h"
 #include "qcow2/data_check.h"
 #include "qcow2/qcow2_image.h"
@@ -41,6 +43,13 @@ Result<CheckReport> to_depth(HostFile& file, CheckReport report, CheckDepth dept
   return report;
 }
 
+Result<CheckReport> check_qcow1(HostFile& file, CheckDepth depth, const Progress& progress) {
+  TRY(const qcow1::Header header, qcow1::read_header(file));
+  TRY(CheckReport report, qcow1::check(file, header, tables_part(progress, depth)));
+  if (depth == CheckDepth::Tables) return report;
+  return qcow1::with_data_checked(file, header, std::move(report), part_of(progress, kTablesPercent, 100));
+}
+
 Result<CheckReport> check_qcow2(HostFile& file, CheckDepth depth, const Progress& progress) {
   TRY(const qcow2::Header header, qcow2::read_header(file, qcow2::HeaderUse::Check));
   TRY(CheckReport report, qcow2::check(file, header, tables_part(progress, depth)));
@@ -60,6 +69,7 @@ Result<CheckReport> check_zstd(HostFile& file, CheckDepth depth, const Progress&
 
 Result<CheckReport> check_format(const Inspected& image, CheckDepth depth, const Progress& progress) {
   if (image.format == "qcow2") return check_qcow2(*image.file, depth, progress);
+  if (image.format == "qcow") return check_qcow1(*image.file, depth, progress);
   if (image.format == "sparse") return check_sparse(*image.file, progress);
   if (image.format == "zstd") return check_zstd(*image.file, depth, progress);
   return cannot(image, kNothingToCheck);
@@ -91,6 +101,7 @@ Result<RepairedImage> repair_image(const InspectRequest& request, RepairScope sc
   for_writing.access = Access::ReadWrite;
   TRY(const Inspected image, inspect(for_writing));
   if (image.format == "composite") return cannot(image, "has nothing to repair but its parts: repair each of them");
+  if (image.format == "qcow") return cannot(image, "counts nothing that could be repaired: convert it to qcow2");
   if (image.format != "qcow2") return cannot(image, kNothingToRepair);
   auto report = qcow2::repair(*image.file, scope, tables_part(progress, depth));
   if (!report) return about(image, std::move(report.error()));

@@ -48,6 +48,35 @@ Result<std::vector<std::string>> create_raw(const CreateRequest& request) {
   return std::vector<std::string>();
 }
 
+// The format cannot record what the backing file is: it has to be what everybody will take it for.
+Result<void> must_look_like(const CreateRequest& request, const qcow2::CreateOptions& options,
+                            const std::optional<std::string>& told) {
+  if (!told || *told == *options.backing_format) return {};
+  CHECK(must_be_a_format(*told, request.path));
+  return fail(ErrorKind::BadUsage, "{}: looks like {}, and qcow images cannot record that it is {}: use qcow2",
+              shown(*options.backing_name), *options.backing_format, *told);
+}
+
+Result<std::vector<std::string>> create_qcow1(const CreateRequest& request) {
+  std::vector<std::string> untold;  // speak of a format that is recorded
+  TRY(Qcow1Options words, qcow1_options(request));
+  qcow2::CreateOptions& common = words.common;
+  const bool size_is_given = gives_size(request);
+  if (!size_is_given && !common.backing_name) return needs_size();
+  if (common.backing_name) {
+    const auto told = std::exchange(common.backing_format, std::nullopt);
+    CHECK(consult_backing(request, common, !size_is_given, untold));
+    CHECK(must_look_like(request, common, told));
+  }
+  const qcow1::CreateOptions options{align_up(common.size, 512_B), common.backing_name, common.encryption.has_value(),
+                                     words.xen};
+  CHECK(qcow1::check_options(options));
+  TRY(NewFile file, NewFile::at(request.path));
+  CHECK(qcow1::create(file.file(), options));
+  file.keep();
+  return std::vector<std::string>();
+}
+
 Result<std::optional<NewFile>> make_data_file(const CreateRequest& request, const qcow2::CreateOptions& options) {
   if (!options.data_file_name) return std::optional<NewFile>();
   TRY(NewFile file, NewFile::at(Gate::resolve_name(*options.data_file_name, request.path)));
@@ -76,8 +105,9 @@ Result<std::vector<std::string>> create_qcow2(const CreateRequest& request) {
 Result<std::vector<std::string>> create_image(const CreateRequest& request) {
   auto notes = [&]() -> Result<std::vector<std::string>> {
     if (request.format == "qcow2") return create_qcow2(request);
+    if (request.format == "qcow") return create_qcow1(request);
     if (request.format == "raw") return create_raw(request);
-    return fail(ErrorKind::BadUsage, "images of the format \"{}\" cannot be made: use qcow2 or raw",
+    return fail(ErrorKind::BadUsage, "images of the format \"{}\" cannot be made: use qcow2, qcow or raw",
                 shown(request.format));
   }();
   if (!notes && notes.error().text.find(request.path) == std::string::npos) {

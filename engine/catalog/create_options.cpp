@@ -98,10 +98,35 @@ const Words& raw_words() {
   return words;
 }
 
+const Words& qcow1_words() {
+  static const Words words{{"backing_file", text(&Options::backing_name)},
+                           {"backing_fmt", text(&Options::backing_format)},
+                           {"size", bytes("size", &Options::size)}};
+  return words;
+}
+
+// The last of the words xen=, which are taken out.
+Result<qcow1::Xen> take_xen_word(CreateRequest& request) {
+  static const std::map<std::string, qcow1::Xen> meanings{
+      {"off", qcow1::Xen::No}, {"sparse", qcow1::Xen::Sparse}, {"preallocated", qcow1::Xen::Preallocated}};
+  qcow1::Xen xen = qcow1::Xen::No;
+  for (const auto& [name, value] : request.options) {
+    if (name != "xen") continue;
+    const auto found = meanings.find(value);
+    if (found == meanings.end()) {
+      return fail(ErrorKind::BadUsage, "Parameter 'xen' does not accept value '{}': use off, sparse or preallocated",
+                  shown(value));
+    }
+    xen = found->second;
+  }
+  std::erase_if(request.options, [](const auto& option) { return option.first == "xen"; });
+  return xen;
+}
+
 Result<Options> options_from(const CreateRequest& request, const Words& words) {
   Options options;
   for (const auto& [name, value] : request.options) {
-    if (request.format == "qcow2" && is_encrypt_word(name)) continue;  // encryption_options() reads them
+    if (request.format != "raw" && is_encrypt_word(name)) continue;  // encryption_options() reads them
     const auto word = words.find(name);
     if (word == words.end()) return fail(ErrorKind::BadUsage, "Invalid parameter '{}'", shown(name));
     CHECK(word->second(options, value));
@@ -130,6 +155,18 @@ Result<Options> qcow2_options(const CreateRequest& request) {
   TRY(Options options, options_from(request, qcow2_words()));
   TRY(options.encryption, encryption_options(request));
   options.passphrase = request.passphrase;
+  return options;
+}
+
+Result<Qcow1Options> qcow1_options(const CreateRequest& request) {
+  CreateRequest without_xen = request;
+  Qcow1Options options;
+  TRY(options.xen, take_xen_word(without_xen));
+  TRY(options.common, options_from(without_xen, qcow1_words()));
+  TRY(options.common.encryption, encryption_options(without_xen));
+  if (options.common.encryption && options.common.encryption->method != qcow2::EncryptionOptions::Method::Aes) {
+    return fail(ErrorKind::BadUsage, "Parameter 'encrypt.format' does not accept value 'luks': qcow images have aes");
+  }
   return options;
 }
 

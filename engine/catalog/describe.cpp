@@ -6,6 +6,8 @@
 #include "catalog/chain_walk.h"
 #include "catalog/open.h"
 #include "composite/describe.h"
+#include "qcow1/describe.h"
+#include "qcow1/header.h"
 #include "qcow2/describe.h"
 #include "qcow2/qcow2_image.h"
 #include "seekable_zstd/describe.h"
@@ -28,6 +30,11 @@ Result<ImageInfo> describe_qcow2(HostFile& file) {
   return qcow2::describe(file, header);
 }
 
+Result<ImageInfo> describe_qcow1(HostFile& file) {
+  TRY(const qcow1::Header header, qcow1::read_header(file));
+  return qcow1::describe(file, header);
+}
+
 Result<ImageInfo> describe_sparse(HostFile& file) {
   TRY(const android_sparse::Header header, android_sparse::read_header(file));
   return android_sparse::describe(file, header);
@@ -41,6 +48,7 @@ Result<ImageInfo> describe_zstd(HostFile& file) {
 Result<ImageInfo> describe_format(const Inspected& image) {
   if (image.format == "raw") return describe_raw(*image.file);
   if (image.format == "qcow2") return describe_qcow2(*image.file);
+  if (image.format == "qcow") return describe_qcow1(*image.file);
   if (image.format == "sparse") return describe_sparse(*image.file);
   if (image.format == "zstd") return describe_zstd(*image.file);
   if (image.format == "composite") return composite::describe(*image.file);

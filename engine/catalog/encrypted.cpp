@@ -3,6 +3,7 @@
 #include "catalog/chain_walk.h"
 #include "composite/header.h"
 #include "host/gate.h"
+#include "qcow1/header.h"
 #include "qcow2/qcow2_image.h"
 
 namespace flatimg::catalog {
@@ -10,6 +11,16 @@ namespace flatimg::catalog {
 namespace {
 
 enum class Depth { OneImage, Chain };
+
+Result<bool> is_encrypted(const Inspected& image) {
+  if (image.format == "qcow2") {
+    TRY(const qcow2::Header header, qcow2::read_header(*image.file));
+    return header.crypt_method != 0;
+  }
+  if (image.format != "qcow") return false;
+  TRY(const qcow1::Header header, qcow1::read_header(*image.file));
+  return header.crypt_method != 0;
+}
 
 // What is to be looked at next.
 Result<std::vector<Backing>> parts_of(const Inspected& image) {
@@ -24,12 +35,12 @@ std::optional<std::string> first_encrypted(const InspectRequest& request, Depth 
   (void)walk_tree(request, [&](const Inspected& image) -> Result<std::vector<Backing>> {
     if (found) return std::vector<Backing>();
     if (image.format == "composite") return parts_of(image);
-    if (image.format != "qcow2") return std::vector<Backing>();
-    TRY(const qcow2::Header header, qcow2::read_header(*image.file));
-    if (header.crypt_method != 0) found = image.path;
+    TRY(const bool encrypted, is_encrypted(image));
+    if (encrypted) found = image.path;
     const bool alone = depth == Depth::OneImage && image.path == request.path;
-    if (found || alone || !header.backing_name) return std::vector<Backing>();
-    return std::vector<Backing>{{*header.backing_name, header.backing_format}};
+    if (found || alone) return std::vector<Backing>();
+    TRY(const std::optional<Backing> backing, backing_of(image));
+    return backing ? std::vector<Backing>{*backing} : std::vector<Backing>();
   });
   return found;
 }

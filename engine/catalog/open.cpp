@@ -5,12 +5,14 @@
 #include "android_sparse/sparse_image.h"
 #include "base/text.h"
 #include "catalog/chain_rules.h"
+#include "catalog/chain_walk.h"
 #include "catalog/overlay.h"
 #include "catalog/split_pieces.h"
 #include "composite/composite_image.h"
 #include "host/file_lock.h"
 #include "host/gate.h"
 #include "host/sticky_file.h"
+#include "qcow1/qcow1_image.h"
 #include "qcow2/qcow2_image.h"
 #include "raw/raw_image.h"
 #include "seekable_zstd/zstd_image.h"
@@ -64,17 +66,19 @@ class Opener {
   Result<Image*> open_composite(Source source);
   Result<Source> find_part(const composite::Part& part, const Source& whole);
   Result<composite::OpenPart> open_part(const composite::Part& part, Source source);
-  Result<Image*> open_backing(const qcow2::Header& header, const std::string& asking_path);
-  Result<Source> open_named_backing(const Named& named, const qcow2::Header& header, const std::string& asking_path);
-  Result<Source> open_recorded_backing(const qcow2::Header& header, const std::string& asking_path);
-  Result<void> must_be_overlay_of(const HostFile& image, const qcow2::Header& header, const std::string& overlay);
+  Result<Image*> open_qcow1(Source source);
+  using Recorded = std::optional<Backing>;  // what an image says is behind it
+  Result<Image*> open_backing(const Recorded& recorded, const std::string& asking_path);
+  Result<Source> open_named_backing(const Named& named, const Recorded& recorded, const std::string& asking_path);
+  Result<Source> open_recorded_backing(const Backing& recorded, const std::string& asking_path);
+  Result<void> must_be_overlay_of(const HostFile& image, const Recorded& recorded, const std::string& overlay);
   Result<void> open_base(Source base);
   [[nodiscard]] bool separate_base() const;
   [[nodiscard]] const Named* named_behind() const;
   Result<std::unique_ptr<HostFile>> open_data_file(const qcow2::Header& header, const Source& source);
   Result<void> lock(const HostFile& file, Access access);
   Image* keep(std::unique_ptr<Image> image);
-  ByteCount take_cache_share(const qcow2::Header& header);
+  ByteCount take_cache_share(const Recorded& recorded);
 
   const OpenRequest& request_;
   Gate gate_;
@@ -170,6 +174,7 @@ Result<Image*> Opener::open_source(Source source) {
   }
   if (*source.format == "raw") return open_raw(std::move(source), guessed);
   if (*source.format == "qcow2") return open_qcow2(std::move(source));
+  if (*source.format == "qcow") return open_qcow1(std::move(source));
   if (*source.format == "sparse") return open_sparse(std::move(source));
   if (*source.format == "zstd") return open_zstd(std::move(source));
   if (*source.format == "composite") return open_composite(std::move(source));
@@ -232,8 +237,8 @@ std::string Opener::reason_not_to_write(std::string_view format) const {
 }
 
 // Half of what is left for an image with another one behind it, all of it for the last.
-ByteCount Opener::take_cache_share(const qcow2::Header& header) {
-  const bool last = !header.backing_name && named_behind() == nullptr;
+ByteCount Opener::take_cache_share(const Recorded& recorded) {
+  const bool last = !recorded && named_behind() == nullptr;
   const ByteCount share = last ? cache_left_ : ByteCount(cache_left_.value() / 2);
   cache_left_ -= share;
   return share;
@@ -241,9 +246,14 @@ ByteCount Opener::take_cache_share(const qcow2::Header& header) {
 
 Result<Image*> Opener::open_qcow2(Source source) {
   TRY(qcow2::Header header, qcow2::read_header(*source.file));
-  const ByteCount cache_share = take_cache_share(header);
+  const auto recorded = header.backing_name ? Recorded({*header.backing_name, header.backing_format}) : std::nullopt;
+  const ByteCount cache_share = take_cache_share(recorded);
   TRY(auto data_file, open_data_file(header, source));
-  TRY(Image* const below, open_backing(header, source.path));
+  if (header.raw_data_file() && (recorded || named_behind() != nullptr)) {
+    return fail(ErrorKind::InvalidImage, "{}: a raw data file and a backing file exclude each other",
+                shown(source.path));
+  }
+  TRY(Image* const below, open_backing(recorded, source.path));
   qcow2::OpenOptions options;
   options.writable = source.access == Access::ReadWrite;
   if (rules_.depth() == 0) options.snapshot = request_.snapshot;
@@ -253,6 +263,30 @@ Result<Image*> Opener::open_qcow2(Source source) {
   if (request_.content == OpenRequest::Content::NotNeeded) options.content = qcow2::Content::NotNeeded;
   TRY(auto image,
       qcow2::Qcow2Image::open(std::move(source.file), std::move(header), std::move(data_file), below, options));
+  return keep(std::move(image));
+}
+
+Result<Image*> Opener::open_qcow1(Source source) {
+  TRY(qcow1::Header header, qcow1::read_header(*source.file));
+  const auto recorded = header.backing_name ? Recorded({*header.backing_name, std::nullopt}) : std::nullopt;
+  if (recorded && separate_base()) {
+    return fail(ErrorKind::Unsupported,
+                "{}: a qcow image does not record the format of its backing file, and nothing is written into a file "
+                "whose format is guessed: convert the image to qcow2",
+                shown(source.path));
+  }
+  qcow1::OpenOptions options;
+  options.writable = source.access == Access::ReadWrite;
+  options.cache_size = take_cache_share(recorded);
+  options.flush_interval = request_.flush_interval;
+  options.passphrase = request_.passphrase.get();
+  if (request_.content == OpenRequest::Content::NotNeeded) options.content = qcow1::Content::NotNeeded;
+  TRY(Image* const below, open_backing(recorded, source.path));
+  TRY(auto image, qcow1::Qcow1Image::open(std::move(source.file), std::move(header), below, options));
+  if (image->will_convert_l1()) {
+    opened_.notes.push_back(fmt::format(
+        "{}: its L1 table is in the byte order of an early tapdisk: the first write converts it", shown(source.path)));
+  }
   return keep(std::move(image));
 }
 
@@ -329,15 +363,11 @@ const Named* Opener::named_behind() const {
   return next < named_.size() ? &named_[next] : nullptr;
 }
 
-Result<Image*> Opener::open_backing(const qcow2::Header& header, const std::string& asking_path) {
+Result<Image*> Opener::open_backing(const Recorded& recorded, const std::string& asking_path) {
   const Named* const named = named_behind();
-  if (!header.backing_name && named == nullptr) return nullptr;
-  if (header.raw_data_file()) {
-    return fail(ErrorKind::InvalidImage, "{}: a raw data file and a backing file exclude each other",
-                shown(asking_path));
-  }
-  TRY(Source backing,
-      named != nullptr ? open_named_backing(*named, header, asking_path) : open_recorded_backing(header, asking_path));
+  if (!recorded && named == nullptr) return nullptr;
+  TRY(Source backing, named != nullptr ? open_named_backing(*named, recorded, asking_path)
+                                       : open_recorded_backing(*recorded, asking_path));
   CHECK(lock(*backing.file, backing.access));
   if (!separate_base()) return open_source(std::move(backing));
   CHECK(open_base(std::move(backing)));
@@ -364,40 +394,39 @@ Result<void> Opener::open_base(Source base) {
 // Asked while the top is being opened.
 bool Opener::separate_base() const { return request_.behind == Behind::Separately && rules_.depth() == 0; }
 
-Result<Source> Opener::open_named_backing(const Named& named, const qcow2::Header& header,
+Result<Source> Opener::open_named_backing(const Named& named, const Recorded& recorded,
                                           const std::string& asking_path) {
   Source backing;
   backing.path = named.path;
-  backing.format = named.format ? named.format : header.backing_format;
+  backing.format = named.format || !recorded ? named.format : recorded->format;
   TRY(backing.file, open_host_file(backing.path, Access::ReadOnly));
-  if (request_.overlay && rules_.depth() == 0) CHECK(must_be_overlay_of(*backing.file, header, asking_path));
+  if (request_.overlay && rules_.depth() == 0) CHECK(must_be_overlay_of(*backing.file, recorded, asking_path));
   return backing;
 }
 
-Result<Source> Opener::open_recorded_backing(const qcow2::Header& header, const std::string& asking_path) {
+Result<Source> Opener::open_recorded_backing(const Backing& recorded, const std::string& asking_path) {
   const Access access = separate_base() ? Access::ReadWrite : Access::ReadOnly;
-  TRY(auto opened, gate_.open({*header.backing_name, asking_path, "backing file", access}));
-  if (!header.backing_format) {
+  TRY(auto opened, gate_.open({recorded.name, asking_path, "backing file", access}));
+  if (!recorded.format) {
     opened_.notes.push_back(fmt::format("{}: the format of its backing file {} is not recorded; it was guessed",
                                         shown(asking_path), shown(opened.path)));
   }
-  return Source{std::move(opened.file), std::move(opened.path), header.backing_format, access};
+  return Source{std::move(opened.file), std::move(opened.path), recorded.format, access};
 }
 
 // What was written over one image makes no sense over another, nor over the same one read in another way.
-Result<void> Opener::must_be_overlay_of(const HostFile& image, const qcow2::Header& header,
-                                        const std::string& overlay) {
+Result<void> Opener::must_be_overlay_of(const HostFile& image, const Recorded& recorded, const std::string& overlay) {
   const auto refused = [&](std::string_view why) {
     return fail(ErrorKind::BadUsage, "{}: is no overlay of {}: {}", shown(overlay), shown(request_.path), why);
   };
-  if (!header.backing_name) return refused("it has no backing file");
-  const auto recorded = gate_.open({*header.backing_name, overlay, "backing file", Access::ReadOnly});
-  if (!recorded) return refused(recorded.error().text);
-  if (recorded->file->identity() != image.identity()) {
-    return refused(fmt::format("its backing file is {}", shown(recorded->path)));
+  if (!recorded) return refused("it has no backing file");
+  const auto found = gate_.open({recorded->name, overlay, "backing file", Access::ReadOnly});
+  if (!found) return refused(found.error().text);
+  if (found->file->identity() != image.identity()) {
+    return refused(fmt::format("its backing file is {}", shown(found->path)));
   }
-  if (request_.format && header.backing_format && *request_.format != *header.backing_format) {
-    return refused(fmt::format("it was made over the format {}", shown(*header.backing_format)));
+  if (request_.format && recorded->format && *request_.format != *recorded->format) {
+    return refused(fmt::format("it was made over the format {}", shown(*recorded->format)));
   }
   return {};
 }

@@ -10,11 +10,11 @@ Result<std::vector<bool>> preallocated_images(const InspectRequest& request) {
   std::vector<bool> answers;
   CHECK(walk_chain(request, [&](const Inspected& image) -> Result<std::optional<Backing>> {
     answers.push_back(false);
-    if (image.format != "qcow2") return std::optional<Backing>();
-    TRY(const qcow2::Header header, qcow2::read_header(*image.file));
-    TRY(answers.back(), qcow2::looks_preallocated(*image.file, header));
-    if (!header.backing_name) return std::optional<Backing>();
-    return std::optional(Backing{*header.backing_name, header.backing_format});
+    if (image.format == "qcow2") {
+      TRY(const qcow2::Header header, qcow2::read_header(*image.file));
+      TRY(answers.back(), qcow2::looks_preallocated(*image.file, header));
+    }
+    return backing_of(image);
   }));
   return answers;
 }

@@ -1,0 +1,34 @@
+#include "qcow1/table_scan.h"
+
+#include "base/endian.h"
+
+namespace flatimg::qcow1 {
+
+// The first part of the table that is data, in whole sectors.
+Result<HostRange> TableScan::data_in(HostRange table) {
+  if (!data_.contains(table.begin)) {
+    TRY(data_, file_.next_data(table.begin));
+    if (data_.empty()) return HostRange{table.end(), ByteCount()};
+    data_ = data_.widened_to(kSector);
+  }
+  return intersection(table, data_);
+}
+
+Result<void> TableScan::entries(HostOffset table, const Layout& layout, const Visit& visit) {
+  HostRange left{table, layout.table_bytes()};
+  while (!left.empty()) {
+    TRY(const HostRange data, data_in(left));
+    if (data.empty()) break;
+    const auto bytes = buffer_.at_least(data.length.value());
+    CHECK(file_.read(data.begin, bytes));
+    const std::uint64_t first = (data.begin - table).value() / 8;
+    for (std::size_t n = 0; n < bytes.size() / 8; ++n) {
+      const auto entry = load_be<std::uint64_t>(bytes, 8 * n);
+      if (entry != 0) CHECK(visit(first + n, entry));
+    }
+    left = HostRange::between(data.end(), left.end());
+  }
+  return {};
+}
+
+}  // namespace flatimg::qcow1
