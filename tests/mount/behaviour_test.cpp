@@ -123,6 +123,25 @@ TEST_F(Behaviour, ASecondOpenerIsRefusedAndTheHolderNamed) {
   EXPECT_EQ(run({"qemu-img", "info", image_}).exit_code, 0);
 }
 
+TEST_F(Behaviour, CommandsThatChangeAnImageAreRefusedWhileItIsMounted) {
+  const std::string over = dir_ / "over.qcow2";
+  ASSERT_EQ(shell("qemu-img create -q -f qcow2 -b " + image_ + " -F qcow2 " + over).exit_code, 0);
+  MountedImage mounted(over, mountpoint_);
+  ASSERT_TRUE(mounted.mounted());
+  const std::string before = shell("sha256sum < " + over + "; sha256sum < " + image_).output;
+  using Words = std::vector<std::string>;
+  for (const Words& command : {Words{"check", "-r", "all", over}, Words{"resize", over, "+1M"}, Words{"commit", over},
+                               Words{"rebase", "-u", "-b", "", over}, Words{"snapshot", "-a", "1", over},
+                               Words{"resize", image_, "+1M"}, Words{"check", "-r", "leaks", image_}}) {
+    const auto refused = flatimg(command);
+    EXPECT_EQ(refused.exit_code, 1) << command.front();
+    EXPECT_NE(refused.output.find("flatimg"), refused.output.rfind("flatimg")) << refused.output;  // the holder
+    EXPECT_EQ(refused.output.find('\n'), refused.output.size() - 1) << refused.output;
+  }
+  EXPECT_EQ(shell("sha256sum < " + over + "; sha256sum < " + image_).output, before);
+  mounted.unmount();
+}
+
 TEST_F(Behaviour, WhatCannotBeMountedIsRefusedInOneLine) {
   expect_refused({dir_ / "absent.qcow2", mountpoint_}, "No such file");
   expect_refused({image_, dir_ / "absent"}, "No such file");
