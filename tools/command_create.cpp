@@ -6,6 +6,7 @@
 #include "catalog/create_options.h"
 #include "catalog/encrypt_options.h"
 #include "tools/commands.h"
+#include "tools/format_options.h"
 #include "tools/passphrase.h"
 
 namespace flatimg::tools {
@@ -24,33 +25,6 @@ struct CreateArguments {
   bool quiet = false;
 };
 
-// "K=V,K=V"; a comma inside of a value is written twice.
-std::vector<std::string> parts_of(std::string_view list) {
-  std::vector<std::string> parts(1);
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    const bool comma = list[i] == ',';
-    const bool twice = comma && i + 1 < list.size() && list[i + 1] == ',';
-    if (comma && !twice) {
-      parts.emplace_back();
-      continue;
-    }
-    parts.back() += list[i];
-    if (twice) ++i;
-  }
-  return parts;
-}
-
-Result<void> add_options(catalog::CreateRequest& request, std::string_view list) {
-  for (const std::string& part : parts_of(list)) {
-    const std::size_t equals = part.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return fail(ErrorKind::BadUsage, "-o {}: expected NAME=VALUE", shown(part));
-    }
-    request.options.emplace_back(part.substr(0, equals), part.substr(equals + 1));
-  }
-  return {};
-}
-
 Result<catalog::CreateRequest> request_from(const CreateArguments& arguments) {
   catalog::CreateRequest request;
   request.path = arguments.path;
@@ -58,7 +32,7 @@ Result<catalog::CreateRequest> request_from(const CreateArguments& arguments) {
   request.allowed_directories = arguments.allowed_directories;
   if (!arguments.backing.empty()) request.backing = arguments.backing;
   if (!arguments.backing_format.empty()) request.backing_format = arguments.backing_format;
-  for (const std::string& list : arguments.options) CHECK(add_options(request, list));
+  TRY(request.options, format_options(arguments.options));
   if (!arguments.size.empty()) {
     request.size = catalog::parse_size(arguments.size);
     if (!request.size) {
@@ -91,9 +65,7 @@ void add_create_command(Program& program) {
   const auto arguments = std::make_shared<CreateArguments>();
   CLI::App* command = program.app.add_subcommand("create", "Make a new image");
   command->add_option("-f,--format", arguments->format, "qcow2, qcow or raw (default raw)");
-  command->add_option("-o", arguments->options, "NAME=VALUE,...: options of the format, as qemu-img has them")
-      ->type_name("OPTIONS")
-      ->allow_extra_args(false);
+  add_format_options(*command, arguments->options);
   command->add_option("-b,--backing", arguments->backing, "Backing file, relative to the new image's directory");
   command->add_option("-F,--backing-format", arguments->backing_format, "Format of the backing file");
   command->add_option("--allow-path", arguments->allowed_directories, "Directory where the backing file may be")

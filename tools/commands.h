@@ -29,6 +29,7 @@ void add_create_command(Program& program);
 void add_compose_command(Program& program);
 void add_resize_command(Program& program);
 void add_compare_command(Program& program);
+void add_convert_command(Program& program);
 void add_commit_command(Program& program);
 void add_rebase_command(Program& program);
 void add_snapshot_command(Program& program);

@@ -37,6 +37,7 @@ void describe(Program& program) {
   add_compose_command(program);
   add_resize_command(program);
   add_compare_command(program);
+  add_convert_command(program);
   add_commit_command(program);
   add_rebase_command(program);
   add_snapshot_command(program);

@@ -44,6 +44,9 @@ Result<std::unique_ptr<HostFile>> adopt_host_file(Descriptor descriptor, std::st
 /// exists: the way out is another name, or to remove the old file first.
 Result<std::unique_ptr<HostFile>> create_host_file(const std::string& path, unsigned mode = 0644);
 
+/// After creating or renaming a file: the name is on stable storage on return.
+Result<void> make_name_durable(const std::string& path);
+
 /// The descriptor behind a file made here, also through decorators, for locks; -1 for any other HostFile.
 [[nodiscard]] int descriptor_of(const HostFile& file);
 

@@ -43,8 +43,10 @@ Result<struct stat> looked_at(const std::string& path) {
   return status;
 }
 
-// Makes a new name durable. File systems without this (EINVAL) have nothing that we could wait for.
-Result<void> sync_directory_of(const std::string& path) {
+}  // namespace
+
+// File systems without this (EINVAL) have nothing that we could wait for.
+Result<void> make_name_durable(const std::string& path) {
   const auto slash = path.rfind('/');
   const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   const Descriptor descriptor(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -52,8 +54,6 @@ Result<void> sync_directory_of(const std::string& path) {
   if (::fsync(descriptor.get()) != 0 && errno != EINVAL) return fail_os(errno, "{}: cannot flush", shown(directory));
   return {};
 }
-
-}  // namespace
 
 std::optional<std::string> unsuitable_file_kind(unsigned mode) {
   if (S_ISREG(mode) || S_ISBLK(mode)) return std::nullopt;
@@ -87,7 +87,7 @@ Result<std::unique_ptr<HostFile>> create_host_file(const std::string& path, unsi
     return Failure(Error{ErrorKind::Denied, EEXIST, fmt::format("{}: exists already: {}", shown(path), kWhyNewName)});
   }
   if (!descriptor.valid()) return fail_os(errno, "{}: cannot create", shown(path));
-  CHECK(sync_directory_of(path));
+  CHECK(make_name_durable(path));
   return adopt_host_file(std::move(descriptor), path, Access::ReadWrite);
 }
 

@@ -59,7 +59,8 @@ class Shared {
 Result<void> walk(const Walk& walk, ByteCount size, const Progress& progress) {
   Shared shared(walk, size, progress);
   std::vector<std::thread> threads;
-  const unsigned wanted = std::clamp(std::thread::hardware_concurrency(), 1u, kMostThreads);
+  const unsigned processors = std::thread::hardware_concurrency();
+  const unsigned wanted = std::clamp(walk.threads == 0 ? processors : walk.threads, 1u, kMostThreads);
   for (unsigned n = 1; n < wanted; ++n) threads.emplace_back([&shared] { shared.run(); });
   shared.run();
   for (std::thread& thread : threads) thread.join();

@@ -18,6 +18,7 @@ struct Walk {
   std::function<Result<std::optional<GuestRange>>(GuestOffset from)> next;
   /// Any thread, several at once.
   std::function<Result<void>(GuestRange)> work;
+  unsigned threads = 0;  // 0: as many as there are processors
 };
 
 /// Tells the progress in bytes of the disk. Returns when all is done, or with the first error; then what had begun has
