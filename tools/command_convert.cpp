@@ -157,7 +157,7 @@ void add_convert_command(Program& program) {
   CLI::App* command = program.app.add_subcommand("convert", "Write the disk of an image into a new image");
   command->footer("The new image appears complete, or not at all. A file of its name is replaced.");
   add_image_options(*command, options->source);
-  command->add_option("-O,--target-format", options->format, "Format of the new image: raw or qcow2")->required();
+  command->add_option("-O,--target-format", options->format, "Format of the new image: raw, qcow2 or qcow")->required();
   add_format_options(*command, options->words);
   command
       ->add_option("--target-key-file", options->target_key_file,
