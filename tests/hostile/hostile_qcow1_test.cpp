@@ -54,7 +54,7 @@ TEST_P(HostileQcow1, CostsLittleAndChangesNothing) {
     } else {
       EXPECT_EQ(verdict.kind, Verdict::Kind::Success) << verdict.text;
     }
-    if (small) EXPECT_TRUE(test::contents_of(path_) == before) << "opening it has changed the file";
+    EXPECT_TRUE(!small || test::contents_of(path_) == before) << "opening it has changed the file";
   }
 }
 
