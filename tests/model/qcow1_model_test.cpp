@@ -224,7 +224,10 @@ INSTANTIATE_TEST_SUITE_P(
         Layout{"empty", "qemu-img create -q -f qcow image 3M"},
         Layout{"odd_size", "qemu-img create -q -f qcow image $((3145728 + 1536))", (3 << 20) + 1536},
         Layout{"data", "qemu-img convert -f raw -O qcow start.raw image"},
-        Layout{"compressed", "qemu-img convert -c -f raw -O qcow start.raw image"},
+        // QEMU 7.2 writes all of a compressed qcow and exits with 1 nevertheless.
+        Layout{"compressed",
+               "{ qemu-img convert -c -f raw -O qcow start.raw image || true; } && "
+               "qemu-img compare -f raw -F qcow start.raw image"},
         Layout{"overlay", "qemu-img create -q -f qcow -b base.raw -F raw image 3M"},
         Layout{"overlay_of_overlays",
                "qemu-img create -q -f qcow -b base.raw -F raw one 3M && qemu-io -f qcow -c 'write -P 9 10000 70000' "
