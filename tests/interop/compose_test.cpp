@@ -25,12 +25,12 @@ class Compose : public BothPrograms {
     EXPECT_EQ(made.output, "");
   }
   void expect_refused(const Words& arguments, const std::string& words) {
-    const std::string before = in_directory({"ls", "-la", "--time-style=+"}).output;
+    const std::string before = in_directory({"ls", "-lA", "--time-style=+"}).output;
     const Finished finished = flatimg(arguments);
     EXPECT_EQ(finished.exit_code, 1) << finished.output;
     EXPECT_NE(finished.output.find(words), std::string::npos) << finished.output;
     EXPECT_EQ(finished.output.find('\n'), finished.output.size() - 1) << finished.output;
-    EXPECT_EQ(in_directory({"ls", "-la", "--time-style=+"}).output, before);
+    EXPECT_EQ(in_directory({"ls", "-lA", "--time-style=+"}).output, before);
   }
 };
 
