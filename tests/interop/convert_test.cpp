@@ -74,6 +74,23 @@ TEST_F(Convert, ReadsWhatOtherImagesAndOtherFormatsHold) {
   }
 }
 
+TEST_F(Convert, GivesAndTakesOtherFormats) {
+  make_source("source");
+  for (const char* options : {"xen=sparse", "xen=preallocated", "backing_file="}) {
+    const bool valid = std::string(options) != "backing_file=";
+    const Finished finished = flatimg({"convert", "-O", "qcow", "-o", options, "source", "target"});
+    EXPECT_EQ(finished.exit_code, valid ? 0 : 1) << finished.output;
+    must({"qemu-img", "compare", "-q", "-F", "qcow", "source", "target"});
+  }
+  must({"qemu-img", "convert", "-O", "raw", "source", "flat"});
+  must({"img2simg", "flat", "flat.simg"});
+  must({"zstd", "-q", "flat", "-o", "flat.zst"});
+  for (const char* source : {"flat.simg", "flat.zst"}) {
+    convert({"-O", "qcow2", source, "target"});
+    must({"qemu-img", "compare", "-q", "-F", "qcow2", "flat", "target"});
+  }
+}
+
 TEST_F(Convert, KeepsHoles) {
   make_source("source");
   convert({"-O", "raw", "source", "target.raw"});
