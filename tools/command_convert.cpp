@@ -9,12 +9,15 @@
 #include "base/text.h"
 #include "catalog/create_image.h"
 #include "catalog/encrypt_options.h"
+#include "catalog/write_image.h"
 #include "host/replacement.h"
 #include "tools/format_options.h"
 #include "tools/image_options.h"
 #include "tools/passphrase.h"
 #include "tools/progress_bar.h"
+#include "transfer/compressed_writer.h"
 #include "transfer/copy.h"
+#include "transfer/encode.h"
 
 namespace flatimg::tools {
 
@@ -25,6 +28,7 @@ struct ConvertOptions {
   std::string target;
   std::string format;
   std::vector<std::string> words;  // of -o
+  bool compressed = false;
   std::string target_key_file;
   ProgressBar::When bar = ProgressBar::When::OnTerminal;
   unsigned threads = 0;
@@ -73,11 +77,19 @@ Result<catalog::CreateRequest> create_request(const ConvertOptions& options, Byt
     return fail(ErrorKind::BadUsage, "-o {}: is not for convert, whose result is a whole disk of the same size", name);
   }
   if (catalog::makes_encrypted(request)) {
+    if (options.compressed) return fail(ErrorKind::BadUsage, "-c: an encrypted image cannot hold compressed data");
     TRY(request.passphrase, new_passphrase(options.target, options.target_key_file));
   }
   return request;
 }
 
+template <class Work>
+Result<void> with_progress(const ConvertOptions& options, const Work& work) {
+  ProgressBar bar(options.quiet ? ProgressBar::When::Never : options.bar);
+  return work(bar.progress());
+}
+
+/// Into an image that exists.
 Result<void> fill(Disk& source, const catalog::OpenRequest& target, transfer::Target before,
                   const ConvertOptions& options) {
   TRY(catalog::Opened opened, catalog::open_image(target));
@@ -86,10 +98,11 @@ Result<void> fill(Disk& source, const catalog::OpenRequest& target, transfer::Ta
     return fail(ErrorKind::NoSpace, "{}: has {} bytes, and the disk {}", shown(target.path), disk.size().value(),
                 source.size().value());
   }
-  {
-    ProgressBar bar(options.quiet ? ProgressBar::When::Never : options.bar);
-    CHECK(transfer::copy(source, disk, before, options.threads, bar.progress()));
-  }
+  CHECK(with_progress(options, [&](const Progress& progress) -> Result<void> {
+    if (!options.compressed) return transfer::copy(source, disk, before, options.threads, progress);
+    transfer::CompressedWriter writer(disk);
+    return transfer::encode(source, writer, options.threads, progress);
+  }));
   return disk.close();
 }
 
@@ -102,11 +115,41 @@ catalog::OpenRequest target_request(const ConvertOptions& options) {
 }
 
 Result<void> onto_device(Disk& source, const ConvertOptions& options) {
-  if (options.format != "raw" || !options.words.empty()) {
+  if (options.format != "raw" || !options.words.empty() || options.compressed) {
     return fail(ErrorKind::BadUsage, "{}: a block device takes a raw disk only: -O raw, without -o",
                 shown(options.target));
   }
   return fill(source, target_request(options), transfer::Target::Anything, options);
+}
+
+using Notes = std::vector<std::string>;
+
+/// An image that can be written anywhere.
+Result<Notes> build(Disk& source, const catalog::CreateRequest& wanted, const ConvertOptions& options) {
+  TRY(Notes notes, catalog::create_image(wanted));
+  catalog::OpenRequest target = target_request(options);
+  target.path = wanted.path;
+  target.passphrase = wanted.passphrase;
+  CHECK(fill(source, target, transfer::Target::Zeroes, options));
+  return notes;
+}
+
+/// An image that is written from its beginning to its end.
+Result<Notes> write_once(Disk& source, const catalog::CreateRequest& wanted, const ConvertOptions& options) {
+  TRY(catalog::BegunImage begun, catalog::begin_image(wanted));
+  CHECK(with_progress(options, [&](const Progress& progress) {
+    return transfer::encode(source, *begun.writer, options.threads, progress);
+  }));
+  begun.file.keep();
+  return std::move(begun.notes);
+}
+
+/// -c is for formats whose clusters can be compressed one by one.
+Result<void> check_compression(const ConvertOptions& options) {
+  if (!options.compressed || options.format == "qcow2" || options.format == "qcow") return {};
+  if (options.format == "zstd") return fail(ErrorKind::BadUsage, "-c: a zstd image is compressed anyway: leave it out");
+  return fail(ErrorKind::BadUsage, "-c: images of the format \"{}\" cannot be compressed: use qcow2, qcow or -O zstd",
+              shown(options.format));
 }
 
 Result<void> into_new_file(Disk& source, const ConvertOptions& options) {
@@ -114,11 +157,8 @@ Result<void> into_new_file(Disk& source, const ConvertOptions& options) {
   TRY(Replacement replacement, Replacement::of(options.target));
   const RemovedBySignals removed(replacement.building_site());
   wanted.path = replacement.building_site();
-  TRY(const auto notes, catalog::create_image(wanted));
-  catalog::OpenRequest target = target_request(options);
-  target.path = replacement.building_site();
-  target.passphrase = std::move(wanted.passphrase);
-  CHECK(fill(source, target, transfer::Target::Zeroes, options));
+  TRY(const Notes notes,
+      catalog::is_written_once(options.format) ? write_once(source, wanted, options) : build(source, wanted, options));
   CHECK(replacement.take_place());
   if (!options.quiet) {
     for (const std::string& note : notes) complain(note);
@@ -129,6 +169,7 @@ Result<void> into_new_file(Disk& source, const ConvertOptions& options) {
 // --- the command ----------------------------------------------------------------------------------------------------
 
 Result<void> convert(const ConvertOptions& options) {
+  CHECK(check_compression(options));
   struct stat source_file {};
   struct stat target_file {};
   const bool target_exists = ::stat(options.target.c_str(), &target_file) == 0;
@@ -157,7 +198,10 @@ void add_convert_command(Program& program) {
   CLI::App* command = program.app.add_subcommand("convert", "Write the disk of an image into a new image");
   command->footer("The new image appears complete, or not at all. A file of its name is replaced.");
   add_image_options(*command, options->source);
-  command->add_option("-O,--target-format", options->format, "Format of the new image: raw, qcow2 or qcow")->required();
+  command
+      ->add_option("-O,--target-format", options->format, "Format of the new image: raw, qcow2, qcow, sparse or zstd")
+      ->required();
+  command->add_flag("-c,--compress", options->compressed, "Compress the clusters of a qcow2 or qcow image");
   add_format_options(*command, options->words);
   command
       ->add_option("--target-key-file", options->target_key_file,

@@ -36,6 +36,11 @@ inline void store_be(std::span<std::byte> bytes, std::size_t at, T value) {
 }
 
 template <std::unsigned_integral T>
+inline void store_le(std::span<std::byte> bytes, std::size_t at, T value) {
+  std::memcpy(bytes.subspan(at, sizeof(T)).data(), &value, sizeof(T));
+}
+
+template <std::unsigned_integral T>
 [[nodiscard]] inline T load_le(std::span<const std::byte> bytes, std::size_t at) {
   T value{};
   std::memcpy(&value, bytes.subspan(at, sizeof(T)).data(), sizeof(T));

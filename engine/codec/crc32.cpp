@@ -37,4 +37,6 @@ void Crc32::add_repeated(std::uint32_t word, ByteCount length) {
   }
 }
 
+void Crc32::add(const Crc32& behind, ByteCount length) { value_ = combined(value_, behind.value_, length.value()); }
+
 }  // namespace flatimg

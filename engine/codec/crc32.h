@@ -17,6 +17,9 @@ class Crc32 {
   /// length only.
   void add_repeated(std::uint32_t word, ByteCount length);
 
+  /// `behind` is of `length` bytes that follow. Takes time for the logarithm of the length only.
+  void add(const Crc32& behind, ByteCount length);
+
   [[nodiscard]] std::uint32_t value() const { return value_; }
 
  private:

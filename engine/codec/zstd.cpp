@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "base/aligned_buffer.h"
 #include "base/endian.h"
 
 namespace flatimg {
@@ -49,6 +50,18 @@ ZSTD_DCtx* context_of_thread() {
   return context.get();
 }
 
+// 0 when it does not fit.
+Result<std::size_t> compress(std::span<const std::byte> in, std::span<std::byte> out, ZstdForm form) {
+  thread_local const std::unique_ptr<ZSTD_CCtx, FreeContext> context(ZSTD_createCCtx());
+  if (!context) return fail(ErrorKind::NoMemory, "no memory to compress");
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, form.level);
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, form.checksum ? 1 : 0);
+  const std::size_t used = ZSTD_compress2(context.get(), out.data(), out.size(), in.data(), in.size());
+  if (!ZSTD_isError(used)) return used;
+  if (ZSTD_getErrorCode(used) == ZSTD_error_dstSize_tooSmall) return std::size_t{0};
+  return fail(ErrorKind::NoMemory, "cannot compress: {}", ZSTD_getErrorName(used));
+}
+
 }  // namespace
 
 Result<std::size_t> inflate_zstd_frame(std::span<const std::byte> in, std::span<std::byte> out) {
@@ -74,12 +87,14 @@ Result<void> inflate_zstd_exactly(std::span<const std::byte> in, std::span<std::
 }
 
 Result<std::size_t> zstd_into(std::span<const std::byte> in, std::span<std::byte> out) {
-  thread_local const std::unique_ptr<ZSTD_CCtx, FreeContext> context(ZSTD_createCCtx());
-  if (!context) return fail(ErrorKind::NoMemory, "no memory to compress");
-  const std::size_t used = ZSTD_compress2(context.get(), out.data(), out.size(), in.data(), in.size());
-  if (!ZSTD_isError(used)) return used;
-  if (ZSTD_getErrorCode(used) == ZSTD_error_dstSize_tooSmall) return std::size_t{0};
-  return fail(ErrorKind::NoMemory, "cannot compress: {}", ZSTD_getErrorName(used));
+  return compress(in, out, ZstdForm{});
+}
+
+Result<std::vector<std::byte>> zstd_frame(std::span<const std::byte> in, ZstdForm form) {
+  thread_local AlignedBuffer memory;
+  const auto out = memory.at_least(ZSTD_compressBound(in.size()));
+  TRY(const std::size_t used, compress(in, out, form));
+  return std::vector<std::byte>(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(used));
 }
 
 }  // namespace flatimg

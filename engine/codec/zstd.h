@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <span>
+#include <vector>
 
 #include "base/result.h"
 
@@ -19,6 +20,14 @@ Result<void> inflate_zstd_exactly(std::span<const std::byte> in, std::span<std::
 /// Decodes one frame that begins and ends with `in`, and says how many bytes at the front of `out` it filled. Limit
 /// when it has more than `out`, else as above.
 Result<std::size_t> inflate_zstd_frame(std::span<const std::byte> in, std::span<std::byte> out);
+
+struct ZstdForm {
+  int level = 3;
+  bool checksum = false;  // of the content, behind the frame's last block
+};
+
+/// Encodes all of `in` as one frame that states its content size. Any thread.
+Result<std::vector<std::byte>> zstd_frame(std::span<const std::byte> in, ZstdForm form);
 
 /// Encodes all of `in` as one frame at the default level, with its content size and without a checksum. Returns the
 /// bytes used at the front of `out`; 0 when it does not fit there, and then `out` holds rubbish.

@@ -49,6 +49,14 @@ Result<void> Image::link(Placement /*placement*/) {
   return fail(ErrorKind::Denied, "this {} image cannot be written", traits().format);
 }
 
+Result<std::vector<std::byte>> Image::encode(std::span<const std::byte> /*unit*/) {
+  return fail(ErrorKind::Unsupported, "{} images cannot hold compressed data", traits().format);
+}
+
+Result<Placement> Image::place_encoded(GuestRange /*unit*/, ByteCount /*length*/) {
+  return fail(ErrorKind::Denied, "this {} image cannot be written", traits().format);
+}
+
 Result<GuestRange> Image::zero(GuestRange /*whole*/, Space /*space*/) {
   return fail(ErrorKind::Denied, "this {} image cannot be written", traits().format);
 }

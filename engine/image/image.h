@@ -2,7 +2,9 @@
 //
 // Who may call what (the map lock is view/range_lock.h; formats without a changing map need none):
 //   map, decode            with the range held in Use or Change
-//   place, link            with the range held in Change; the bytes are written between the two by the caller
+//   encode                 without any lock
+//   place, place_encoded,  with the range held in Change; the bytes are written between the two by the caller
+//   link
 //   zero, discard          with the range held in Change
 //   make_room, resize, empty, *_snapshot   with the whole disk held in Change
 //   flush                  without any lock
@@ -17,6 +19,7 @@
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/range.h"
 #include "base/result.h"
@@ -131,6 +134,13 @@ class Image {
   virtual Result<Placement> place(GuestRange want);
   /// Makes the tables mention what was placed and written.
   virtual Result<void> link(Placement placement);
+
+  /// A whole unit (traits().unit) in the form in which decode() reads it; empty when that takes as much space or more.
+  /// Unsupported where this image can hold nothing encoded.
+  virtual Result<std::vector<std::byte>> encode(std::span<const std::byte> unit);
+  /// Reserves `length` bytes for what encode() returned for a whole unit, in place of what the unit shows. `fill` is
+  /// the unit, and what is written is the encoded bytes, at `at`.
+  virtual Result<Placement> place_encoded(GuestRange unit, ByteCount length);
 
   /// Makes whole units read as zeroes. Returns how much of the beginning was done; an empty range when the format
   /// cannot record zeroes there, and then the caller writes them.

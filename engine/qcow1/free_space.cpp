@@ -81,6 +81,14 @@ Result<FreeSpace::Grant> FreeSpace::take_at_end(ByteCount bytes, ByteCount align
   return grant(range);
 }
 
+Result<FreeSpace::Grant> FreeSpace::take_stream(ByteCount bytes) {
+  const MutexLock lock(mutex_);
+  const HostRange range{next_, bytes};
+  CHECK(grow_to(range.end()));
+  next_ = range.end();
+  return grant(range);
+}
+
 void FreeSpace::give_back(HostRange range) {
   const MutexLock lock(mutex_);
   if ((range.begin % cluster_).is_zero() && (range.length % cluster_).is_zero()) reusable_.push_back(range);

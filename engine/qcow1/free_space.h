@@ -39,7 +39,9 @@ class FreeSpace {
   Result<Grant> take_clusters(std::uint64_t wanted) EXCLUDES(mutex_);
   /// So many bytes in one piece at the end, beginning at a multiple of `alignment` (of clusters, at least).
   Result<Grant> take_at_end(ByteCount bytes, ByteCount alignment) EXCLUDES(mutex_);
-  /// What was granted and never mentioned.
+  /// Behind everything that was used, at any byte: for compressed streams, which are never released.
+  Result<Grant> take_stream(ByteCount bytes) EXCLUDES(mutex_);
+  /// What was granted and never mentioned; a stream stays where it is.
   void give_back(HostRange range) EXCLUDES(mutex_);
 
   /// Behind the edit that removed the last mention.

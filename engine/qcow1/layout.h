@@ -50,6 +50,13 @@ class Layout {
             ByteCount(entry >> offset_bits & (cluster_.value() - 1))};
   }
 
+  /// The entry of a compressed cluster; the stream is shorter than a cluster.
+  [[nodiscard]] std::uint64_t compressed_entry(HostRange stream) const {
+    return kCompressed | stream.length.value() << (63 - cluster_bits_) | stream.begin.value();
+  }
+  /// Whether such an entry can name a place that ends there.
+  [[nodiscard]] bool may_hold_stream(HostOffset end) const { return end.value() >> (63 - cluster_bits_) == 0; }
+
  private:
   unsigned cluster_bits_;
   ByteCount cluster_;

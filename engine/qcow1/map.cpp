@@ -1,11 +1,7 @@
-// Qcow1Image: guest range -> extent; compressed clusters.
-//
-// The token of an Encoded extent is the L2 entry: it names the host bytes, which are never written again, so a cached
-// cluster cannot be taken for another one.
+// Qcow1Image: guest range -> extent.
 #include <algorithm>
 
 #include "base/text.h"
-#include "codec/deflate.h"
 #include "qcow1/qcow1_image.h"
 
 namespace flatimg::qcow1 {
@@ -96,27 +92,5 @@ Result<Extent> Qcow1Image::data_extent(const Run& run) const {
 }
 
 // --- compressed clusters --------------------------------------------------------------------------------------------
-
-Result<std::shared_ptr<const AlignedBytes>> Qcow1Image::decode(const Encoded& encoded) {
-  return decoded_.get_or_decode(encoded.token, [&] { return decode_cluster(encoded.token); });
-}
-
-Result<std::shared_ptr<const AlignedBytes>> Qcow1Image::decode_cluster(std::uint64_t entry) {
-  const HostRange stored = layout_.meaning(entry).range();
-  if (stored.end() > file_end()) {
-    return fail(ErrorKind::CorruptImage, "{}: a compressed cluster is stored at byte {}, behind the end of the file",
-                shown(file_->name()), stored.begin.value());
-  }
-  thread_local AlignedBuffer stream_memory;
-  const auto stream = stream_memory.at_least(stored.length.value());
-  CHECK(file_->read(stored.begin, stream));
-  auto cluster = std::make_shared<AlignedBytes>(layout_.cluster().value());
-  if (auto decoded = inflate_exactly(stream, cluster->bytes()); !decoded) {
-    return Failure(
-        std::move(decoded.error())
-            .within(fmt::format("{}: the compressed cluster at byte {}", shown(file_->name()), stored.begin.value())));
-  }
-  return cluster;
-}
 
 }  // namespace flatimg::qcow1

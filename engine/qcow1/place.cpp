@@ -5,26 +5,9 @@
 // between them where it is needed.
 #include <algorithm>
 
-#include "qcow1/qcow1_image.h"
+#include "qcow1/reservation.h"
 
 namespace flatimg::qcow1 {
-
-// What place() remembers for link(): consecutive entries of one page, and the clusters for them.
-class Qcow1Image::Reservation final : public Placement::Reservation {
- public:
-  Reservation(Qcow1Image& image, EntryPlace place, FreeSpace::Grant granted)
-      : entries(std::move(place)), grant(granted), image_(image) {}
-  ~Reservation() override {
-    if (!linked) image_.free_space_.give_back(grant.range);
-  }
-
-  EntryPlace entries;
-  FreeSpace::Grant grant;
-  bool linked = false;
-
- private:
-  Qcow1Image& image_;
-};
 
 // --- L2 tables ------------------------------------------------------------------------------------------------------
 
@@ -85,12 +68,16 @@ Placement Qcow1Image::placement(GuestRange fill, std::unique_ptr<Reservation> re
   return result;
 }
 
+Result<Qcow1Image::EntryPlace> Qcow1Image::entry_to_change(GuestOffset at) {
+  TRY(const HostOffset table, own_table(layout_.l1_index(at)));
+  return entry_in(table, at);
+}
+
 Result<Placement> Qcow1Image::place(GuestRange want) {
   CHECK(file_->sound());
   CHECK(begin_writing());
   CHECK(throttle());
-  TRY(const HostOffset table, own_table(layout_.l1_index(want.begin)));
-  TRY(EntryPlace place, entry_in(table, want.begin));
+  TRY(EntryPlace place, entry_to_change(want.begin));
   const GuestRange clusters = want.widened_to(layout_.cluster());
   const Run first = run_in_page(clusters.first(layout_.cluster()), place);
   if (first.meaning.kind == Kind::Data) {  // an extent that was made a moment ago: its zeroes are what the guest sees
@@ -110,6 +97,7 @@ Result<Placement> Qcow1Image::place(GuestRange want) {
 Result<void> Qcow1Image::link(Placement placement) {
   auto& reservation = static_cast<Reservation&>(*placement.reservation);
   if (reservation.linked) return {};
+  if (reservation.takes == Reservation::Takes::Stream) return link_stream(reservation);
   {
     auto edit = reservation.entries.page.edit(Step::Mention);
     bool safe_in_any_order = reservation.grant.durable && !encryption_;

@@ -1,7 +1,8 @@
 // An open qcow image, as engine/image sees it. The parts of the class are in files of their own:
 //
 //   open.cpp     reading the tables and judging them; the first write
-//   map.cpp      guest range -> extent, compressed clusters
+//   map.cpp      guest range -> extent
+//   encoded.cpp  compressed clusters, read and written
 //   place.cpp    space for new data, and linking it; new L2 tables
 //   zero.cpp     zero and discard; an overlay whose contents have been committed
 //   flush.cpp    what is written when (O2, O4), closing
@@ -55,6 +56,8 @@ class Qcow1Image final : public Image {
   Result<std::shared_ptr<const AlignedBytes>> decode(const Encoded& encoded) override;
   Result<Placement> place(GuestRange want) override;
   Result<void> link(Placement placement) override;
+  Result<std::vector<std::byte>> encode(std::span<const std::byte> unit) override;
+  Result<Placement> place_encoded(GuestRange unit, ByteCount length) override;
   Result<GuestRange> zero(GuestRange whole, Space space) override;
   Result<void> empty() override;
   Result<void> flush() override;
@@ -95,10 +98,15 @@ class Qcow1Image final : public Image {
   [[nodiscard]] GuestRange without_table(GuestRange want) const;
   [[nodiscard]] GuestRange cluster_at(GuestOffset at) const;
   Result<Extent> data_extent(const Run& run) const;
-  Result<std::shared_ptr<const AlignedBytes>> decode_cluster(std::uint64_t entry);
   [[nodiscard]] HostOffset file_end() const { return traits_.writable ? free_space_.file_end() : first_end_; }
 
+  // --- encoded.cpp ---
+  Result<std::shared_ptr<const AlignedBytes>> decode_cluster(std::uint64_t entry);
+  Result<void> check_can_encode() const;
+  Result<void> link_stream(Reservation& reservation);
+
   // --- place.cpp ---
+  Result<EntryPlace> entry_to_change(GuestOffset at) EXCLUDES(tables_mutex_);
   Result<HostOffset> own_table(std::uint64_t l1_index) EXCLUDES(tables_mutex_);
   Result<void> reserve_table(std::uint64_t l1_index, HostOffset table) REQUIRES(tables_mutex_);
   Result<HostOffset> make_table(std::uint64_t l1_index) REQUIRES(tables_mutex_);

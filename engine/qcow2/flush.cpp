@@ -72,6 +72,7 @@ bool Qcow2Image::clean() const {
 Result<void> Qcow2Image::close() {
   flusher_.stop();
   if (!traits_.writable || !writing_begun_) return {};
+  stream_space_.close();
   Result<void> earlier = flusher_.flush();  // may report what a background flush met; the rest is tried all the same
   CHECK(free_space_.return_reserved());
   // Each round releases what the one before has unlinked, so a few are enough.

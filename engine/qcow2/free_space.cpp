@@ -80,6 +80,11 @@ void FreeSpace::give_back(const Grant& grant) {
   reserved_.push_front({grant.run, false});  // it may have been written to
 }
 
+Result<void> FreeSpace::share(std::uint64_t cluster) {
+  const MutexLock lock(mutex_);
+  return refcounts_.raise({cluster, 1});
+}
+
 Result<void> FreeSpace::refill(std::uint64_t wanted) {
   const std::uint64_t goal = std::max(wanted, ahead_);
   const std::uint64_t most = std::max<std::uint64_t>(1, std::min(kMostReserved / cluster_, kMostReservedClusters));

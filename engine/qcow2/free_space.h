@@ -44,6 +44,8 @@ class FreeSpace {
   Result<Grant> take(std::uint64_t wanted);
   /// Exactly `count` clusters, one behind the other, for a table.
   Result<Grant> take_run(std::uint64_t count);
+  /// One more mention of a cluster that is in use and stays so. Limit when its counter has no room for that.
+  Result<void> share(std::uint64_t cluster);
   /// Takes back what was granted and is not mentioned by any table.
   void give_back(const Grant& grant);
 

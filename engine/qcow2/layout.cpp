@@ -61,11 +61,19 @@ Result<Meaning> Layout::extended_meaning(Entry entry, unsigned subcluster) const
 }
 
 CompressedRange Layout::compressed_range(Entry entry) const {
-  const unsigned offset_bits = 62 - (cluster_bits_ - 8);
+  const unsigned offset_bits = stream_offset_bits();
   const std::uint64_t at = entry.word & ((std::uint64_t{1} << offset_bits) - 1);
   const std::uint64_t more_sectors = entry.word >> offset_bits & ((std::uint64_t{1} << (cluster_bits_ - 8)) - 1);
   return {HostOffset(at), ByteCount((more_sectors + 1) * 512 - at % 512)};
 }
+
+Entry Layout::compressed_entry(HostRange stream) const {
+  const std::uint64_t begin = stream.begin.value();
+  const std::uint64_t more_sectors = (begin + stream.length.value() - 1) / 512 - begin / 512;
+  return {kCompressed | more_sectors << stream_offset_bits() | begin, 0};
+}
+
+bool Layout::may_hold_stream(HostOffset end) const { return end.value() >> stream_offset_bits() == 0; }
 
 Entry Layout::data_entry(HostOffset host) const {
   return {host.value() | kCopied, extended_ ? kAllAllocatedBitmap : 0};

@@ -88,6 +88,11 @@ class Layout {
   [[nodiscard]] static bool is_compressed(Entry entry) { return (entry.word & kCompressed) != 0; }
   [[nodiscard]] CompressedRange compressed_range(Entry entry) const;
 
+  /// The entry of a compressed cluster whose stream is stored there. The stream is shorter than a cluster.
+  [[nodiscard]] Entry compressed_entry(HostRange stream) const;
+  /// Whether such an entry can name a place that ends there.
+  [[nodiscard]] bool may_hold_stream(HostOffset end) const;
+
   /// The entry of a cluster that is wholly data at `host`.
   [[nodiscard]] Entry data_entry(HostOffset host) const;
   /// The entry of a cluster that reads as zeroes; with `host`, the space stays reserved. Not in version 2.
@@ -95,6 +100,7 @@ class Layout {
   [[nodiscard]] bool can_mark_zero() const { return version_ >= 3; }
 
  private:
+  [[nodiscard]] unsigned stream_offset_bits() const { return 62 - (cluster_bits_ - 8); }
   Result<void> check_host(std::uint64_t word) const;
   Result<Meaning> extended_meaning(Entry entry, unsigned subcluster) const;
 

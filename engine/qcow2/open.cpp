@@ -50,6 +50,7 @@ Qcow2Image::Qcow2Image(std::unique_ptr<HostFile> file, Header header, std::uniqu
       options_(options),
       l2_(*file_, std::min(kPage, header_.cluster()), l2_share(options.cache_size)),
       free_space_(*file_, header_, refcount_share(options.cache_size)),
+      stream_space_(free_space_, header_.cluster()),
       decoded_(decoded_share(options.cache_size)),
       flusher_([this] { return write_back(); }, options.flush_interval) {
   traits_.format = "qcow2";

@@ -5,33 +5,9 @@
 // handed to the host before (O2); write_back() puts the barrier between them where it is needed.
 #include <algorithm>
 
-#include "qcow2/qcow2_image.h"
+#include "qcow2/reservation.h"
 
 namespace flatimg::qcow2 {
-
-// What place() remembers for link(): consecutive entries of one page that get consecutive host clusters.
-class Qcow2Image::Reservation final : public Placement::Reservation {
- public:
-  enum class Space { Fresh, AlreadyInEntry };
-
-  Reservation(Qcow2Image& image, EntryPlace place, Space space, FreeSpace::Grant grant, HostOffset first)
-      : entries(std::move(place)), first_cluster(first), image_(image), grant_(grant), space_(space) {}
-  ~Reservation() override {
-    if (!linked && owns_grant()) image_.free_space_.give_back(grant_);
-  }
-  [[nodiscard]] bool owns_grant() const { return space_ == Space::Fresh && grant_.run.count > 0; }
-  [[nodiscard]] bool fresh() const { return space_ == Space::Fresh; }
-
-  EntryPlace entries;
-  HostOffset first_cluster;
-  std::size_t clusters = 1;
-  bool linked = false;
-
- private:
-  Qcow2Image& image_;
-  FreeSpace::Grant grant_;
-  Space space_;
-};
 
 // --- L2 tables ------------------------------------------------------------------------------------------------------
 
@@ -86,11 +62,15 @@ Result<void> Qcow2Image::copy_table(HostOffset from, HostOffset to) {
 
 // --- place ----------------------------------------------------------------------------------------------------------
 
+Result<Qcow2Image::EntryPlace> Qcow2Image::entry_to_change(GuestOffset at) {
+  TRY(const HostOffset table, own_table(layout_.l1_index(at)));
+  return entry_in({table, true}, at);
+}
+
 Result<Placement> Qcow2Image::place(GuestRange want) {
   CHECK(begin_writing());
   CHECK(throttle());
-  TRY(const HostOffset table, own_table(layout_.l1_index(want.begin)));
-  TRY(EntryPlace place, entry_in({table, true}, want.begin));
+  TRY(EntryPlace place, entry_to_change(want.begin));
   const Entry entry = load_entry(place, 0);
   TRY(const Meaning meaning, layout_.meaning(entry, layout_.subcluster(want.begin)));
   CHECK(check_replaceable(entry));
@@ -137,8 +117,8 @@ Result<Placement> Qcow2Image::place_reserved(GuestRange want, EntryPlace place, 
     }
     fill = GuestRange::between(fill.begin, stop);
   }
-  auto reservation = std::make_unique<Reservation>(*this, std::move(place), Reservation::Space::AlreadyInEntry,
-                                                   FreeSpace::Grant{}, meaning.host);
+  auto reservation =
+      std::make_unique<Reservation>(*this, std::move(place), Reservation::AlreadyInEntry{}, meaning.host);
   reservation->clusters = clusters;
   return placement(fill, std::move(reservation), meaning.host);
 }
@@ -173,7 +153,7 @@ Result<Placement> Qcow2Image::place_fresh(GuestRange want, EntryPlace place) {
   }
   GuestRange fill = clusters.first(layout_.cluster() * wanted);
   if (!must_carry_whole(first)) fill = intersection(fill, want.widened_to(layout_.granule()));
-  auto reservation = std::make_unique<Reservation>(*this, std::move(place), Reservation::Space::Fresh, grant, host);
+  auto reservation = std::make_unique<Reservation>(*this, std::move(place), Reservation::Fresh{grant}, host);
   reservation->clusters = wanted;
   Placement result = placement(fill, std::move(reservation), host);
   result.reads_zero = grant.reads_zero && !encryption_;  // zeroes of the host are noise when they are deciphered
@@ -194,6 +174,7 @@ bool Qcow2Image::reads_zero(Entry entry, GuestRange part) const {
 }
 
 Entry Qcow2Image::linked_entry(Entry old, const Reservation& reservation, std::size_t nth, GuestRange fill) const {
+  if (const auto stream = reservation.stream()) return layout_.compressed_entry(*stream);
   Entry fresh = layout_.data_entry(reservation.first_cluster + layout_.cluster() * nth);
   if (!layout_.extended()) return fresh;
   std::uint64_t filled = 0;
@@ -249,7 +230,7 @@ Result<void> Qcow2Image::link(Placement placement) {
       if (layout_.extended()) edit.store(word + 1, fresh.bitmap);
       edit.store(word, fresh.word);
       safe_in_any_order = safe_in_any_order && reads_zero(old, fill);
-      if (reservation.fresh()) replaced.push_back(old);
+      if (reservation.replaces()) replaced.push_back(old);
     }
     // Only where the guest saw zeroes, and the host shows zeroes until the data has arrived, does the order not matter.
     if (!safe_in_any_order) edit.needs_data_first();

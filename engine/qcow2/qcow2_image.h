@@ -9,7 +9,7 @@
 //   resize.cpp   another size of the disk
 //   snapshots.cpp  internal snapshots, with table_switch
 //   switch.cpp   the header from one set of tables to another
-//   encoded.cpp  compressed clusters
+//   encoded.cpp  compressed clusters: read and written
 //   encryption.h enciphered clusters
 //
 // Locks, beside the map lock that callers hold: tables_mutex_ (ImageState) to create or copy an L2 table; FreeSpace's
@@ -27,6 +27,7 @@
 #include "qcow2/encryption.h"
 #include "qcow2/free_space.h"
 #include "qcow2/header_core.h"
+#include "qcow2/stream_space.h"
 
 namespace flatimg::qcow2 {
 
@@ -62,6 +63,8 @@ class Qcow2Image final : public Image {
   Result<std::shared_ptr<const AlignedBytes>> decode(const Encoded& encoded) override;
   Result<Placement> place(GuestRange want) override;
   Result<void> link(Placement placement) override;
+  Result<std::vector<std::byte>> encode(std::span<const std::byte> unit) override;
+  Result<Placement> place_encoded(GuestRange unit, ByteCount length) override;
   Result<GuestRange> zero(GuestRange whole, Space space) override;
   Result<void> make_room(ByteCount size) override;
   Result<void> resize(ByteCount size) override;
@@ -93,6 +96,7 @@ class Qcow2Image final : public Image {
   Result<void> protect_snapshots();
 
   // --- encoded.cpp ---
+  Result<void> check_can_encode() const;
   Result<std::shared_ptr<const AlignedBytes>> decode_cluster(std::uint64_t token);
 
   // --- map.cpp ---
@@ -125,6 +129,7 @@ class Qcow2Image final : public Image {
   Result<HostOffset> make_table(std::uint64_t l1_index) REQUIRES(tables_mutex_);
   Result<void> fill_table(HostOffset fresh, std::optional<TablePlace> old, const FreeSpace::Grant& grant);
   Result<void> copy_table(HostOffset from, HostOffset to);
+  Result<EntryPlace> entry_to_change(GuestOffset at);
   Result<Placement> place_reserved(GuestRange want, EntryPlace place, const Meaning& meaning);
   Result<Placement> place_fresh(GuestRange want, EntryPlace place);
   Placement placement(GuestRange fill, std::unique_ptr<Reservation> reservation, HostOffset first_cluster);
@@ -181,6 +186,7 @@ class Qcow2Image final : public Image {
   ResidentTable l1_;
   TableCache l2_;
   FreeSpace free_space_;
+  StreamSpace stream_space_;
   DecodedCache decoded_;
 
   Mutex tables_mutex_{Rank::ImageState};

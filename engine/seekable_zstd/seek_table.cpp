@@ -10,9 +10,6 @@ namespace flatimg::seekable_zstd {
 
 namespace {
 
-constexpr std::uint32_t kSeekableMagic = 0x8F92EAB1;
-constexpr std::uint32_t kTableMagic = 0x184D2A5E;
-constexpr std::uint64_t kFooter = 9;
 constexpr std::uint64_t kMostEntries = 0x8000000;  // the reference implementation's
 constexpr unsigned kReservedBits = 0x7c;
 constexpr std::uint64_t kEntriesAtOnce = 8192;
@@ -22,8 +19,8 @@ struct Shape {
   bool checksums = false;
   HostOffset table;  // of its skippable frame; the end of what the entries tell of
 
-  [[nodiscard]] std::uint64_t entry_bytes() const { return checksums ? 12 : 8; }
-  [[nodiscard]] std::uint64_t content_bytes() const { return entries * entry_bytes() + kFooter; }
+  [[nodiscard]] std::uint64_t entry_bytes() const { return checksums ? kPlainEntry + 4 : kPlainEntry; }
+  [[nodiscard]] std::uint64_t content_bytes() const { return entries * entry_bytes() + kSeekTableFooter; }
 };
 
 Failure invalid(const HostFile &file, std::string_view why) {
@@ -32,9 +29,9 @@ Failure invalid(const HostFile &file, std::string_view why) {
 
 Result<std::optional<Shape>> find_table(HostFile &file) {
   TRY(const ByteCount size, file.size());
-  if (size.value() < kFooter + kSkippableHeader) return std::optional<Shape>();
-  std::array<std::byte, kFooter> footer{};
-  CHECK(file.read(HostOffset(size.value() - kFooter), footer));
+  if (size.value() < kSeekTableFooter + kSkippableHeader) return std::optional<Shape>();
+  std::array<std::byte, kSeekTableFooter> footer{};
+  CHECK(file.read(HostOffset(size.value() - kSeekTableFooter), footer));
   const std::span<const std::byte> bytes = footer;
   if (load_le<std::uint32_t>(bytes, 5) != kSeekableMagic) return std::optional<Shape>();
   const auto descriptor = std::to_integer<unsigned>(bytes[4]);
@@ -52,7 +49,7 @@ Result<void> check_table_frame(HostFile &file, const Shape &shape) {
   std::array<std::byte, kSkippableHeader> head{};
   CHECK(file.read(shape.table, head));
   const std::span<const std::byte> bytes = head;
-  if (load_le<std::uint32_t>(bytes, 0) != kTableMagic) return invalid(file, "it does not begin where it should");
+  if (load_le<std::uint32_t>(bytes, 0) != kSeekTableMagic) return invalid(file, "it does not begin where it should");
   const auto length = load_le<std::uint32_t>(bytes, 4);
   if (length == shape.content_bytes()) return {};
   return invalid(file, fmt::format("a frame of {} bytes for {} bytes of table", length, shape.content_bytes()));

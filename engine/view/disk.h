@@ -48,6 +48,9 @@ class Disk {
 
   Result<void> read(GuestOffset at, std::span<std::byte> out);
   Result<void> write(GuestOffset at, std::span<const std::byte> data);
+  /// A whole unit (traits().unit), as encode() of the top has it: stored like that. The last unit may reach beyond the
+  /// end of the disk.
+  Result<void> write_encoded(GuestOffset unit, std::span<const std::byte> encoded);
   /// Makes the range read as zeroes. Space::Release is a punch (and follows the discard option).
   Result<void> zero(GuestRange range, Space space);
   /// fallocate: afterwards writing to the range needs no new host space. Changes no byte.

@@ -148,6 +148,17 @@ Result<void> Disk::fill_and_link(Placement placement, GuestRange range, std::spa
   return link_counted(std::move(placement));
 }
 
+Result<void> Disk::write_encoded(GuestOffset unit, std::span<const std::byte> encoded) {
+  const GuestRange whole{unit, traits().unit};
+  assert((unit % whole.length).is_zero());
+  if (!writable()) return fail(ErrorKind::Denied, "the disk is read-only");
+  const RangeLock::Held held(lock_, whole, RangeLock::Mode::Change);
+  CHECK(check_range(whole.first(size() - std::min(size(), unit - GuestOffset(0)))));
+  TRY(Placement placement, top_->place_encoded(whole, ByteCount(encoded.size())));
+  CHECK(placement.file->write(placement.at, encoded));
+  return link_counted(std::move(placement));
+}
+
 Result<void> Disk::link_counted(Placement placement) {
   const GuestRange counted = data_count_.counted_part(intersection(placement.fill, whole_disk()));
   TRY(const ByteCount before, data_bytes_in(counted));

@@ -33,6 +33,20 @@ TEST(Crc32, OfARepeatedWordIsThatOfItsBytes) {
   }
 }
 
+TEST(Crc32, OfPartsIsThatOfTheWhole) {
+  const auto bytes = test::noise(100000, 5);
+  Crc32 whole;
+  whole.add(bytes);
+  for (const std::size_t border : {0u, 1u, 65536u, 99999u, 100000u}) {
+    Crc32 first;
+    first.add(std::span(bytes).first(border));
+    Crc32 second;
+    second.add(std::span(bytes).subspan(border));
+    first.add(second, ByteCount(bytes.size() - border));
+    EXPECT_EQ(first.value(), whole.value()) << border;
+  }
+}
+
 TEST(Crc32, OfTebibytesTakesNoTime) {
   Crc32 once;
   once.add_repeated(7, ByteCount(std::uint64_t{16} << 40));
