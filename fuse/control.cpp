@@ -1,20 +1,16 @@
 // The thread behind the control socket.
 #include "fuse/control.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 
-#include "base/text.h"
 #include "fuse/facts.h"
-#include "fuse/registry.h"
 
 namespace flatimg::flat {
 
@@ -35,31 +31,10 @@ void send_all(const Descriptor& connection, std::string_view text) {
 
 std::string outcome_line(const Result<void>& outcome) { return (outcome ? "ok" : outcome.error().text) + "\n"; }
 
-ino_t inode_at(const std::string& path) {
-  struct stat found {};
-  return lstat(path.c_str(), &found) == 0 ? found.st_ino : 0;
-}
-
 }  // namespace
 
-Result<std::unique_ptr<Control>> Control::listen(const Exported& exported, dev_t device) {
-  TRY(const std::string folder, own_registry());
-  remove_stale_sockets(folder);
-  const std::string path = folder + "/" + socket_name(device);
-  TRY(const sockaddr_un address, socket_address(path));
-  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket.valid()) return fail_os(errno, "making the control socket");
-  ::unlink(path.c_str());  // the number is ours now: whoever had it is gone
-  if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
-      ::listen(socket.get(), static_cast<int>(kMostClients)) != 0) {
-    return fail_os(errno, "control socket {}", path);
-  }
-  return std::unique_ptr<Control>(new Control(exported, path, std::move(socket)));
-}
-
-Control::Control(const Exported& exported, std::string path, Descriptor socket)
-    : path_(std::move(path)),
-      inode_(inode_at(path_)),
+Control::Control(const Exported& exported, Errands& errands, Descriptor socket)
+    : errands_(errands),
       socket_(std::move(socket)),
       wake_up_(eventfd(0, EFD_CLOEXEC)),
       exported_(&exported),
@@ -87,7 +62,6 @@ void Control::finish(const Result<void>& outcome) {
   }
   eventfd_write(wake_up_.get(), 1);
   thread_.join();
-  if (inode_at(path_) == inode_) ::unlink(path_.c_str());
 }
 
 void Control::serve() {
@@ -143,25 +117,13 @@ std::string Control::status() {
   return exported_ != nullptr ? stats_json(*exported_) : std::string();
 }
 
-// Through the mount, as every program does it.
-Result<void> Control::write_back() {
-  std::string flat_path;
-  {
-    const MutexLock lock(mutex_);
-    if (exported_ != nullptr) flat_path = exported_->flat_path();
-  }
-  const Descriptor flat_file(::open(flat_path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (flat_file.valid() && fsync(flat_file.get()) == 0) return {};
-  return fail_os(errno, "writing back {}", shown(flat_path));
-}
-
 Result<Disk*> Control::disk_to_change() {
   if (exported_ != nullptr && !changes_ended_) return &exported_->disk;
   return fail(ErrorKind::NotFound, "the mount is ending");
 }
 
 Result<void> Control::create_snapshot(std::string name) {
-  CHECK(write_back());
+  CHECK(errands_.write_back());
   const MutexLock lock(mutex_);
   TRY(Disk* const disk, disk_to_change());
   return disk->create_snapshot(snapshot_now(std::move(name)));

@@ -11,8 +11,9 @@
 // One thread serves it, one request after the other. Clients are the mounter himself or root (the folder is closed to
 // others) and are few.
 //
-// Invariant: mutex_ is never held while waiting for the kernel, which may wait for workers that have ended: what is
-// written back is written back without it. A change of the image holds it, so that the image is not closed meanwhile.
+// Invariant: mutex_ is never held while waiting for the kernel (or an errand that does), which may wait for workers
+// that have ended: what is written back is written back without it. A change of the image holds it, so that the image
+// is not closed meanwhile.
 #pragma once
 
 #include <memory>
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "base/ranked_mutex.h"
+#include "fuse/errands.h"
 #include "fuse/exported.h"
 #include "host/posix_file.h"
 
@@ -28,8 +30,8 @@ namespace flatimg::flat {
 
 class Control {
  public:
-  /// Listens for the mount with that device number. Failing is no reason not to mount: the error is a warning then.
-  static Result<std::unique_ptr<Control>> listen(const Exported& exported, dev_t device);
+  /// Serves a listening socket.
+  Control(const Exported& exported, Errands& errands, Descriptor socket);
   ~Control();
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;
@@ -42,7 +44,6 @@ class Control {
   void finish(const Result<void>& outcome) EXCLUDES(mutex_);
 
  private:
-  Control(const Exported& exported, std::string path, Descriptor socket);
   struct Client {
     Descriptor connection;
     std::string request;  // what came so far
@@ -54,14 +55,12 @@ class Control {
   void hear(Client& client);
   void answer(Client& client);
   [[nodiscard]] std::string status() EXCLUDES(mutex_);
-  [[nodiscard]] Result<void> write_back() EXCLUDES(mutex_);
   [[nodiscard]] Result<void> create_snapshot(std::string name) EXCLUDES(mutex_);
   [[nodiscard]] Result<void> delete_snapshot(const std::string& name) EXCLUDES(mutex_);
   [[nodiscard]] Result<Disk*> disk_to_change() REQUIRES(mutex_);
   void tell_waiting();
 
-  const std::string path_;
-  ino_t inode_ = 0;
+  Errands& errands_;
   Descriptor socket_;
   Descriptor wake_up_;
   std::vector<Client> clients_;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "fuse/attributes.h"
+#include "fuse/confine.h"
 #include "fuse/names.h"
 #include "fuse/request_counters.h"
 #include "fuse/size_keeper.h"
@@ -26,11 +27,6 @@ struct Exported {
         growable(options.growable && shown.writable()),
         transport(options.transport) {}
 
-  /// The flat file as the kernel shows it.
-  [[nodiscard]] std::string flat_path() const {
-    return names.shape() == Shape::File ? mountpoint : mountpoint + "/" + names.flat_name();
-  }
-
   Disk& disk;
   const Names names;
   Attributes attributes;
@@ -44,6 +40,7 @@ struct Exported {
   std::string written;     // where writes go: the image or its overlay; empty when nothing is written
   std::string mountpoint;  // canonical
   std::string format;
+  Confinement confinement;
 
   std::atomic<KernelCache> kernel_cache{KernelCache::WriteThrough};
   std::atomic<unsigned> open_files{0};      // handles of the flat file

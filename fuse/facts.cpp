@@ -11,6 +11,16 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+Json sandbox_json(const Confinement& confinement) {
+  if (!confinement.asked_for) return "off";
+  Json parts{{"landlock", confinement.landlock},
+             {"seccomp", confinement.system_calls},
+             {"no-new-privileges", confinement.no_new_privileges},
+             {"capabilities", confinement.capabilities}};
+  if (!confinement.missing.empty()) parts["missing"] = confinement.missing;
+  return parts;
+}
+
 std::string as_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
 }  // namespace
@@ -30,7 +40,8 @@ std::string stats_json(const Exported& exported) {
                     {"bytes-written", exported.counters.bytes_written()},
                     {"errors", exported.counters.errors()},
                     {"requests", requests},
-                    {"image", image}});
+                    {"image", image},
+                    {"sandbox", sandbox_json(exported.confinement)}});
   return as_text(stats);
 }
 

@@ -1,15 +1,9 @@
-// Unmounting from within.
+// Unmounting from within, by errands.
 #include "fuse/leaving.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <chrono>
 
 #include "base/log.h"
-#include "fuse/mount_table.h"
-#include "host/posix_file.h"
 
 namespace flatimg::flat {
 
@@ -21,17 +15,6 @@ constexpr milliseconds kGrace{2000};         // for those who have the flat file
 constexpr milliseconds kConnectionEnd{500};  // from the last close until the kernel has ended the connection
 constexpr milliseconds kBetweenLooks{20};
 
-Descriptor open_flat_file(const Exported& exported) {
-  return Descriptor(::open(exported.flat_path().c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-}
-
-/// What programs wrote and the kernel still holds comes to us now. An error is kept by the disk and found by its close.
-void write_back(const Descriptor& flat_file) {
-  if (flat_file.valid() && fsync(flat_file.get()) != 0) {
-    log(LogLevel::Error, "{}", system_error(errno, "writing back before the end").text);
-  }
-}
-
 /// Until nobody but ourselves has the flat file open, or the time is over.
 void wait_for_others(Session& session, const Exported& exported, unsigned own_handles) {
   const auto deadline = std::chrono::steady_clock::now() + kGrace;
@@ -40,25 +23,24 @@ void wait_for_others(Session& session, const Exported& exported, unsigned own_ha
   }
 }
 
-/// Detached, with one handle of our own that reaches the kernel's pages to the end.
-void detach_and_wait(Session& session, const Exported& exported) {
-  Descriptor flat_file = open_flat_file(exported);
-  if (auto detached = unmount(exported.mountpoint, Unmount::Lazily); !detached) {
-    log(LogLevel::Error, "{}", detached.error().text);
-  }
-  wait_for_others(session, exported, flat_file.valid() ? 1 : 0);
-  write_back(flat_file);
+void say_if_failed(const Result<void>& outcome) {
+  if (!outcome) log(LogLevel::Error, "{}", outcome.error().text);
+}
+
+/// Nobody can unmount for us: the kernel's pages come here as far as they can, then the connection is closed.
+void leave_alone(Session& session, const Exported& exported) {
+  log(LogLevel::Error, "{}: the supervisor of this mount is gone; the image is closed", exported.mountpoint);
+  session.fetch_pages();
+  session.workers().stop();
 }
 
 }  // namespace
 
-void leave(Session& session, const Exported& exported) {
-  if (session.is_mounted()) {
-    write_back(open_flat_file(exported));
-    if (!unmount(exported.mountpoint, Unmount::Now)) detach_and_wait(session, exported);
-  } else {
-    wait_for_others(session, exported, 0);  // somebody has detached it before
-  }
+void leave(Session& session, const Exported& exported, Errands& errands) {
+  const auto left = errands.leave();
+  if (!left) return leave_alone(session, exported);
+  if (left->how != KernelMount::Left::Unmounted) wait_for_others(session, exported, left->handles);
+  if (left->how == KernelMount::Left::Detached) say_if_failed(errands.write_back_detached());
   if (session.workers().wait_for(kConnectionEnd)) return;
   log(LogLevel::Warning, "{}: files are still open there; they will fail from now on", exported.mountpoint);
   session.workers().stop();

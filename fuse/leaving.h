@@ -1,11 +1,12 @@
 // How a mount is taken down by its own helper; the steps stand in shutdown.h.
 #pragma once
 
+#include "fuse/errands.h"
 #include "fuse/session.h"
 
 namespace flatimg::flat {
 
 /// Returns when the connection has ended or the workers have stopped.
-void leave(Session& session, const Exported& exported);
+void leave(Session& session, const Exported& exported, Errands& errands);
 
 }  // namespace flatimg::flat

@@ -1,10 +1,8 @@
 // /proc/self/mountinfo, umount2 and fusermount3.
 #include "fuse/mount_table.h"
 
-#include <spawn.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -15,6 +13,7 @@
 #include <sstream>
 
 #include "base/text.h"
+#include "fuse/fusermount.h"
 #include "fuse/option_values.h"
 
 namespace flatimg::flat {
@@ -51,19 +50,11 @@ std::optional<std::string> resolved(const std::string& path) {
   return std::string(buffer.data());
 }
 
-int run_fusermount(const std::string& mountpoint, Unmount how) {
-  std::vector<std::string> words{"fusermount3", "-u", "-q"};
+std::vector<std::string> words_to_unmount(const std::string& mountpoint, Unmount how) {
+  std::vector<std::string> words{"-u", "-q"};
   if (how == Unmount::Lazily) words.emplace_back("-z");
-  words.emplace_back("--");
-  words.push_back(mountpoint);
-  std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  pid_t child = 0;
-  if (posix_spawnp(&child, "fusermount3", nullptr, nullptr, arguments.data(), environ) != 0) return -1;
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  words.insert(words.end(), {"--", mountpoint});
+  return words;
 }
 
 }  // namespace
@@ -122,7 +113,7 @@ Result<void> unmount(const std::string& mountpoint, Unmount how) {
   if (umount2(mountpoint.c_str(), flags) == 0) return {};
   const int why = errno;
   if (why != EPERM) return fail_os(why, "unmounting {}", shown(mountpoint));
-  if (run_fusermount(mountpoint, how) == 0) return {};
+  if (run_fusermount(words_to_unmount(mountpoint, how))) return {};
   return fail(ErrorKind::Busy, "unmounting {}: fusermount3 refused: files are open, or it is somebody else's mount",
               shown(mountpoint));
 }

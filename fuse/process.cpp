@@ -17,7 +17,6 @@
 #include <cstring>
 
 #include "base/log.h"
-#include "base/result.h"
 
 namespace flatimg::flat {
 
@@ -30,8 +29,7 @@ constexpr int PR_SET_IO_FLUSHER = 57;
 void leave_terminal() {
   setsid();
   if (chdir("/") != 0) log(LogLevel::Warning, "cannot change to /");
-  const Descriptor nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(nothing.get(), stream);
+  silence_streams();
   configure_log(LogTarget::Syslog, LogLevel::Info);
 }
 
@@ -89,6 +87,33 @@ std::variant<ParentDone, Verdict> fork_helper(Inherited inherited) {
   }
   writing = Descriptor();
   return ParentDone{wait_for_verdict(std::move(reading), child)};
+}
+
+Result<pid_t> fork_worker() {
+  const pid_t supervisor = getpid();
+  const pid_t worker = fork();
+  if (worker < 0) return fail_os(errno, "starting the process that serves the image");
+  if (worker > 0) return worker;
+  setsid();
+  prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+  if (getppid() != supervisor) _exit(1);  // it died before the line above
+  return 0;
+}
+
+void close_all_but(std::vector<int> kept) {
+  std::ranges::sort(kept);
+  unsigned from = STDERR_FILENO + 1;
+  for (const int one : kept) {
+    if (one < static_cast<int>(from)) continue;
+    if (one > static_cast<int>(from)) close_range(from, static_cast<unsigned>(one) - 1, 0);
+    from = static_cast<unsigned>(one) + 1;
+  }
+  close_range(from, ~0u, 0);
+}
+
+void silence_streams() {
+  const Descriptor nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(nothing.get(), stream);
 }
 
 void harden_process() {

@@ -2,9 +2,13 @@
 // it, and settings that keep it alive and quiet.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string_view>
 #include <variant>
+#include <vector>
 
+#include "base/result.h"
 #include "host/posix_file.h"
 
 namespace flatimg::flat {
@@ -16,6 +20,7 @@ class Verdict {
   explicit Verdict(Descriptor to_parent) : to_parent_(std::move(to_parent)) {}
   /// The mount answers: the parent ends with 0 now, and this process leaves the terminal.
   void ready();
+  [[nodiscard]] int descriptor() const { return to_parent_.get(); }
 
  private:
   Descriptor to_parent_;
@@ -34,6 +39,16 @@ enum class Inherited {
 /// Forks. In the child: the verdict to give; it still has the terminal, for messages. In the parent, once the child has
 /// given its verdict or has died: what to exit with. Call while there is one thread only.
 std::variant<ParentDone, Verdict> fork_helper(Inherited inherited);
+
+/// Forks the worker, which ends as by SIGTERM when the supervisor dies, and is not reached by signals of the terminal.
+/// Returns 0 in the worker.
+Result<pid_t> fork_worker();
+
+/// Closes everything but the standard streams and these.
+void close_all_but(std::vector<int> kept);
+
+/// Standard streams that lead nowhere: the terminal is not held.
+void silence_streams();
 
 /// No core dumps with people's data, no death by a closed pipe or a file-size limit, and where permitted the mark that
 /// keeps memory reclaim from waiting for the very disk that we serve.

@@ -41,6 +41,11 @@ Result<void> check_folder(const std::string& folder, uid_t user) {
   return {};
 }
 
+ino_t inode_at(const std::string& path) {
+  struct stat found {};
+  return lstat(path.c_str(), &found) == 0 ? found.st_ino : 0;
+}
+
 Result<Descriptor> connect_to(const std::string& path) {
   TRY(const sockaddr_un address, socket_address(path));
   Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -49,6 +54,16 @@ Result<Descriptor> connect_to(const std::string& path) {
     return fail_os(errno, "{}", shown(path));
   }
   return socket;
+}
+
+/// Removes sockets whose helper is gone.
+void remove_stale_sockets(const std::string& folder) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    if (entry.path().extension() != ".sock") continue;
+    const auto answered = connect_to(entry.path());
+    if (!answered && answered.error().os_error == ECONNREFUSED) ::unlink(entry.path().c_str());
+  }
 }
 
 }  // namespace
@@ -67,15 +82,6 @@ Result<std::string> own_registry() {
 
 std::string socket_name(dev_t device) { return fmt::format("{}-{}.sock", major(device), minor(device)); }
 
-void remove_stale_sockets(const std::string& folder) {
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
-    if (entry.path().extension() != ".sock") continue;
-    const auto answered = connect_to(entry.path());
-    if (!answered && answered.error().os_error == ECONNREFUSED) ::unlink(entry.path().c_str());
-  }
-}
-
 Result<Descriptor> connect_to_helper(const MountEntry& mount) {
   const uid_t mounter = mount.mounter.value_or(geteuid());
   const std::string name = socket_name(makedev(mount.device_major, mount.device_minor));
@@ -84,6 +90,29 @@ Result<Descriptor> connect_to_helper(const MountEntry& mount) {
     if (auto connection = connect_to(folder + "/" + name)) return connection;
   }
   return fail(ErrorKind::NotFound, "{}: no helper answers for this mount", shown(mount.mountpoint));
+}
+
+Result<ControlSocket> ControlSocket::listen(dev_t device) {
+  constexpr int kMostWaiting = 32;
+  TRY(const std::string folder, own_registry());
+  remove_stale_sockets(folder);
+  const std::string path = folder + "/" + socket_name(device);
+  TRY(const sockaddr_un address, socket_address(path));
+  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket.valid()) return fail_os(errno, "making the control socket");
+  ::unlink(path.c_str());  // the number is ours now: whoever had it is gone
+  if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
+      ::listen(socket.get(), kMostWaiting) != 0) {
+    return fail_os(errno, "control socket {}", path);
+  }
+  return ControlSocket(path, std::move(socket));
+}
+
+ControlSocket::ControlSocket(std::string path, Descriptor socket)
+    : path_(std::move(path)), inode_(inode_at(path_)), socket_(std::move(socket)) {}
+
+void ControlSocket::remove() const {
+  if (inode_at(path_) == inode_) ::unlink(path_.c_str());
 }
 
 Result<sockaddr_un> socket_address(const std::string& path) {

@@ -19,8 +19,23 @@ Result<std::string> own_registry();
 
 [[nodiscard]] std::string socket_name(dev_t device);
 
-/// Removes sockets whose helper is gone.
-void remove_stale_sockets(const std::string& folder);
+/// The name of a control socket while its mount lives.
+class ControlSocket {
+ public:
+  /// Listens for the mount with that device number. Failing is no reason not to mount.
+  static Result<ControlSocket> listen(dev_t device);
+  /// The listening socket; the name stays.
+  [[nodiscard]] Descriptor take() { return std::move(socket_); }
+  /// Removes the name, unless it is another socket's by now.
+  void remove() const;
+
+ private:
+  ControlSocket(std::string path, Descriptor socket);
+
+  std::string path_;
+  ino_t inode_ = 0;
+  Descriptor socket_;
+};
 
 /// A connection to the helper that serves a mount; NotFound when there is none.
 Result<Descriptor> connect_to_helper(const MountEntry& mount);

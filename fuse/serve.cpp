@@ -1,7 +1,8 @@
-// The life of a mount, in order: paths, fork, signals, image, mount, ready, serving, closing, verdict.
+// The life of a mount, in order: paths, forks, confinement, signals, image, mount, ready, serving, closing, verdict.
+// README.md says which of the two processes does what.
 //
-// The image is opened before anything is mounted: the image, or what it names, may lie beneath the mountpoint. The fork
-// comes before the image, because its threads and its locks belong to one process.
+// The image is opened before anything is mounted: the image, or what it names, may lie beneath the mountpoint. The
+// forks come before the image, because its threads and its locks belong to one process.
 #include "fuse/serve.h"
 
 #include <sys/stat.h>
@@ -16,9 +17,11 @@
 #include "catalog/open.h"
 #include "fuse/control.h"
 #include "fuse/mount_table.h"
+#include "fuse/new_overlay.h"
 #include "fuse/process.h"
 #include "fuse/session.h"
 #include "fuse/shutdown.h"
+#include "fuse/supervisor.h"
 #include "host/gate.h"
 
 namespace flatimg::flat {
@@ -100,6 +103,10 @@ std::string file_of_disk(const Place& place, const MountOptions& options) {
   return place.source;
 }
 
+std::string flat_name(const Place& place, const MountOptions& options) {
+  return std::filesystem::path(place.source).filename().string() + options.suffix;
+}
+
 Result<Shown> open_source(const Place& place, const MountOptions& options, std::shared_ptr<const Secret> passphrase) {
   catalog::OpenRequest request = open_request(place, options);
   request.passphrase = std::move(passphrase);
@@ -109,8 +116,8 @@ Result<Shown> open_source(const Place& place, const MountOptions& options, std::
   for (const std::string& note : opened.notes) log(LogLevel::Warning, "{}", note);
   Shown result;
   result.disk = std::make_unique<Disk>(std::move(opened.chain), options.disk);
-  const std::string name = std::filesystem::path(place.source).filename().string() + options.suffix;
-  result.exported = std::make_unique<Exported>(*result.disk, Names(place.shape, name), image, options);
+  result.exported =
+      std::make_unique<Exported>(*result.disk, Names(place.shape, flat_name(place, options)), image, options);
   result.exported->source = place.source;
   if (result.disk->writable()) result.exported->written = file_of_disk(place, options);
   result.exported->mountpoint = place.mountpoint;
@@ -118,30 +125,32 @@ Result<Shown> open_source(const Place& place, const MountOptions& options, std::
   return result;
 }
 
-/// The mount answers: whoever waits for that is told.
-void announce(Verdict& verdict) {
-  verdict.ready();
-  notify_service_manager("READY=1");
-}
-
-std::unique_ptr<Control> open_control(const Exported& exported, dev_t device) {
-  auto control = Control::listen(exported, device);
-  if (control) return *std::move(control);
-  log(LogLevel::Warning, "no `flatimg status` for this mount: {}", control.error().text);
+std::unique_ptr<Control> open_control(const Exported& exported, Errands& errands, Errands::Announced& announced) {
+  if (announced.control.valid()) {
+    return std::make_unique<Control>(exported, errands, std::move(announced.control));
+  }
+  log(LogLevel::Warning, "no `flatimg status` for this mount: {}", announced.why);
   return nullptr;
 }
 
+void keep_size(Exported& exported, Errands& errands) {
+  if (exported.kernel_cache != KernelCache::WriteBack) return;
+  exported.size_keeper.start([&errands](ByteCount size) { return errands.correct_size(size); });
+}
+
 /// From the mount to the last flush.
-Result<void> mount_and_serve(Shown shown_image, const MountOptions& options, Shutdown& shutdown, Verdict verdict) {
+Result<void> mount_and_serve(Shown shown_image, const MountOptions& options, Shutdown& shutdown, Errands& errands) {
   Exported& exported = *shown_image.exported;
   shutdown.mounting();
-  TRY(std::unique_ptr<Session> session, Session::mount(exported, options));
-  CHECK(session->find_device());
-  const std::unique_ptr<Control> control = open_control(exported, session->device());
-  shutdown.serving(*session, exported);
-  announce(verdict);
+  CHECK(check_transport(options.transport));
+  TRY(Descriptor connection, errands.mount());
+  TRY(std::unique_ptr<Session> session, Session::start(exported, options, std::move(connection)));
+  TRY(Errands::Announced announced, errands.announce());
+  keep_size(exported, errands);
+  const std::unique_ptr<Control> control = open_control(exported, errands, announced);
+  shutdown.serving(*session, exported, errands);
   session->workers().wait();
-  notify_service_manager("STOPPING=1");
+  errands.closing();
   shutdown.closing();
   if (control) control->end_changes();
   Result<void> closed = exported.disk.close();
@@ -153,17 +162,79 @@ Result<void> mount_and_serve(Shown shown_image, const MountOptions& options, Shu
   return closed;
 }
 
-Result<void> run_helper(const Place& place, MountRequest request, Verdict verdict) {
+/// What the worker may open, by what the command line says.
+std::vector<Reachable> reachable_files(const Place& place, const MountOptions& options) {
+  const Rights rights = options.read_only ? Rights::Read : Rights::ReadWrite;
+  std::vector<Reachable> files{{place.source, options.overlay ? Rights::Read : rights},
+                               {std::filesystem::path(place.source).parent_path(), rights}};
+  for (const std::string& directory : options.allowed_directories) {
+    if (directory != Gate::kDescriptors) files.push_back({directory, rights});
+  }
+  if (options.overlay) files.push_back({*options.overlay, rights});
+  if (options.backing) files.push_back({*options.backing, Rights::Read});
+  return files;
+}
+
+/// Before the first thread, and before the first byte of the image is read.
+Confinement confined(const Place& place, const MountOptions& options) {
+  if (!options.sandbox) return {};
+  Confinement confinement = confine(reachable_files(place, options));
+  for (const std::string& what : confinement.missing) log(LogLevel::Warning, "not all of the sandbox: {}", what);
+  return confinement;
+}
+
+Result<void> run_worker(const Place& place, MountRequest request, Errands& errands) {
   harden_process();
+  ask_for_lock_holders([&](int fd, LockWorld world, HostOffset at) { return errands.find_lock_holder(fd, world, at); });
+  Confinement confinement = confined(place, request.options);
   Shutdown shutdown;
   TRY(Shown shown_image, open_source(place, request.options, std::move(request.passphrase)));
-  return mount_and_serve(std::move(shown_image), request.options, shutdown, std::move(verdict));
+  shown_image.exported->confinement = std::move(confinement);
+  return mount_and_serve(std::move(shown_image), request.options, shutdown, errands);
+}
+
+MountPlan plan_of(const Place& place, const MountOptions& options) {
+  std::string flat_path = place.mountpoint;
+  if (place.shape == Shape::Directory) flat_path += "/" + flat_name(place, options);
+  return {place.source, place.mountpoint, std::move(flat_path), place.shape, options};
 }
 
 int told(const Result<void>& outcome) {
   if (outcome) return 0;
   log(LogLevel::Error, "{}", outcome.error().text);
   return 1;
+}
+
+int be_worker(const Place& place, MountRequest request, Run run, Channel channel) {
+  Errands errands(std::move(channel));
+  send_log_to([&errands](LogLevel level, std::string_view line) { errands.log(level, line); }, LogLevel::Info);
+  if (run == Run::Background) silence_streams();
+  const int exit_code = told(run_worker(place, std::move(request), errands));
+  send_log_to({}, LogLevel::Error);
+  return exit_code;
+}
+
+/// Returns in both processes.
+int run_both(const Place& place, MountRequest request, Run run, Verdict verdict) {
+  auto channels = Channel::make();
+  if (!channels) return told(Failure(channels.error()));
+  auto& [ours, workers] = *channels;
+  const auto overlay = NewOverlay::for_mount(request.options);
+  if (!overlay) return told(Failure(overlay.error()));
+  hold_supervisor_signals();
+  const auto worker = fork_worker();
+  if (!worker) return told(Failure(worker.error()));
+  if (*worker == 0) {
+    verdict = Verdict();
+    ours = Channel();
+    return be_worker(place, std::move(request), run, std::move(workers));
+  }
+  request.passphrase.reset();
+  workers = Channel();
+  close_all_but({ours.descriptor().get(), verdict.descriptor()});
+  const int exit_code = supervise(*worker, std::move(ours), plan_of(place, request.options), std::move(verdict));
+  overlay->take_back_if_empty();
+  return exit_code;
 }
 
 }  // namespace
@@ -177,12 +248,12 @@ Result<void> check_request(const MountRequest& request) {
 int serve(MountRequest request, Run run) {
   const auto place = find_place(request);
   if (!place) return told(Failure(place.error()));
-  if (run == Run::Foreground) return told(run_helper(*place, std::move(request), Verdict()));
+  if (run == Run::Foreground) return run_both(*place, std::move(request), run, Verdict());
   const bool named = std::ranges::find(request.options.allowed_directories, Gate::kDescriptors) !=
                      request.options.allowed_directories.end();
   auto forked = fork_helper(named ? Inherited::Keep : Inherited::Close);
   if (const auto* parent = std::get_if<ParentDone>(&forked)) return parent->exit_code;
-  return told(run_helper(*place, std::move(request), std::get<Verdict>(std::move(forked))));
+  return run_both(*place, std::move(request), run, std::get<Verdict>(std::move(forked)));
 }
 
 }  // namespace flatimg::flat

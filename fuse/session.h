@@ -1,33 +1,28 @@
-// One connection to the kernel: from libfuse's session to the mount and its end.
+// One connection to the kernel: libfuse's session on a descriptor that the supervisor has mounted, and its threads.
 //
-// Invariant: whatever path leads out, a mount that this session made is not left behind answering nobody.
+// Invariant: whatever path leads out, the connection is closed, and the kernel ends what still waits for an answer.
 #pragma once
 
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "fuse/exported.h"
 #include "fuse/workers.h"
+#include "host/posix_file.h"
 
 namespace flatimg::flat {
 
 class Session {
  public:
-  /// Mounts at exported.mountpoint and starts the workers. `exported` outlives the session.
-  static Result<std::unique_ptr<Session>> mount(Exported& exported, const MountOptions& options);
-  /// Ends the connection, and unmounts where that has not happened yet.
+  /// Starts the workers on a connection. `exported` outlives the session.
+  static Result<std::unique_ptr<Session>> start(Exported& exported, const MountOptions& options, Descriptor connection);
+  /// Stops the workers and ends the connection.
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   [[nodiscard]] Workers& workers() { return *workers_; }
-  /// The number by which the kernel knows the mount; valid after find_device().
-  [[nodiscard]] dev_t device() const { return device_; }
-  /// Asks the mount itself, as any user of it would: that it answers is what "ready" means.
-  Result<void> find_device();
-  /// Whether the mountpoint still leads to this mount.
-  [[nodiscard]] bool is_mounted() const;
+  /// Brings what the kernel has not written back yet here, without a file of the mount. Workers must be serving.
+  void fetch_pages();
 
  private:
   Session(Exported& exported, fuse_session* session) : exported_(exported), session_(session) {}
@@ -35,11 +30,9 @@ class Session {
   Exported& exported_;
   fuse_session* session_;
   std::unique_ptr<Workers> workers_;
-  dev_t device_ = 0;
-  bool ready_ = false;
 };
 
-/// What libfuse is told, as its argument vector; begins with the program's name.
-[[nodiscard]] std::vector<std::string> session_arguments(const Exported& exported, const MountOptions& options);
+/// libfuse can do what the options ask for: known before anything is mounted.
+Result<void> check_transport(Transport transport);
 
 }  // namespace flatimg::flat

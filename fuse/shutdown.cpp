@@ -41,9 +41,9 @@ void Shutdown::mounting() {
   state_ = State::Mounting;
 }
 
-void Shutdown::serving(Session& session, const Exported& exported) {
+void Shutdown::serving(Session& session, const Exported& exported, Errands& errands) {
   const MutexLock lock(mutex_);
-  served_ = {&session, &exported};
+  served_ = {&session, &exported, &errands};
   state_ = State::Serving;
   changed_.notify_all();
 }
@@ -71,7 +71,7 @@ void Shutdown::watch() {
 void Shutdown::asked_to_end() {
   const auto served = begin_leaving();
   if (!served) return;
-  leave(*served->session, *served->exported);
+  leave(*served->session, *served->exported, *served->errands);
   const MutexLock lock(mutex_);
   state_ = State::Closing;
   changed_.notify_all();

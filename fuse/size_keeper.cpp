@@ -1,27 +1,10 @@
 // The thread that truncates the flat file to the size that it has.
 #include "fuse/size_keeper.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-
 #include "base/log.h"
 #include "base/result.h"
 
 namespace flatimg::flat {
-
-namespace {
-
-void truncate_if_same_mount(const std::string& path, dev_t device, ByteCount size) {
-  struct stat found {};
-  if (::stat(path.c_str(), &found) != 0 || found.st_dev != device) return;
-  if (::truncate(path.c_str(), static_cast<off_t>(size.value())) != 0) {
-    log(LogLevel::Warning, "{}", system_error(errno, path + ": correcting the size").text);
-  }
-}
-
-}  // namespace
 
 SizeKeeper::~SizeKeeper() {
   if (!thread_.joinable()) return;
@@ -33,8 +16,8 @@ SizeKeeper::~SizeKeeper() {
   thread_.join();
 }
 
-void SizeKeeper::start(std::string path, dev_t device) {
-  thread_ = std::thread([this, path = std::move(path), device] { run(path, device); });
+void SizeKeeper::start(Correction correct_to) {
+  thread_ = std::thread([this, correct_to = std::move(correct_to)] { run(correct_to); });
 }
 
 void SizeKeeper::correct() {
@@ -43,7 +26,7 @@ void SizeKeeper::correct() {
   changed_.notify_all();
 }
 
-void SizeKeeper::run(const std::string& path, dev_t device) {
+void SizeKeeper::run(const Correction& correct_to) {
   for (;;) {
     {
       const MutexLock lock(mutex_);
@@ -51,7 +34,7 @@ void SizeKeeper::run(const std::string& path, dev_t device) {
       if (ending_) return;
       wrong_ = false;
     }
-    truncate_if_same_mount(path, device, disk_.size());
+    if (const auto done = correct_to(disk_.size()); !done) log(LogLevel::Warning, "{}", done.error().text);
   }
 }
 

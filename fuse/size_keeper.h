@@ -6,7 +6,7 @@
 // have to answer, so it needs a thread of its own.
 #pragma once
 
-#include <string>
+#include <functional>
 #include <thread>
 
 #include "base/ranked_mutex.h"
@@ -22,13 +22,14 @@ class SizeKeeper {
   SizeKeeper(const SizeKeeper&) = delete;
   SizeKeeper& operator=(const SizeKeeper&) = delete;
 
-  /// `path` is the flat file in the mount with this device number.
-  void start(std::string path, dev_t device);
+  /// `correct_to` truncates the flat file through the mount, which may take as long as the kernel likes.
+  using Correction = std::function<Result<void>(ByteCount size)>;
+  void start(Correction correct_to);
   /// A write beyond the end was refused. Never waits.
   void correct() EXCLUDES(mutex_);
 
  private:
-  void run(const std::string& path, dev_t device) EXCLUDES(mutex_);
+  void run(const Correction& correct_to) EXCLUDES(mutex_);
 
   const Disk& disk_;
   Mutex mutex_{Rank::Session};

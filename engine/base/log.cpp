@@ -26,7 +26,17 @@ int syslog_priority(LogLevel level) {
   return LOG_ERR;
 }
 
+LogSink& current_sink() {
+  static LogSink sink;
+  return sink;
+}
+
 }  // namespace
+
+void send_log_to(LogSink sink, LogLevel least) {
+  current_sink() = std::move(sink);
+  least_level = least;
+}
 
 void configure_log(LogTarget target, LogLevel least) {
   if (target == LogTarget::Syslog) openlog("flatimg", LOG_PID, LOG_DAEMON);
@@ -36,6 +46,7 @@ void configure_log(LogTarget target, LogLevel least) {
 
 void log_line(LogLevel level, std::string_view line) {
   if (level > least_level.load()) return;
+  if (current_sink()) return current_sink()(level, line);
   if (current_target == LogTarget::Syslog) {
     syslog(syslog_priority(level), "%.*s", static_cast<int>(line.size()), line.data());
   } else {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <string_view>
 
 namespace flatimg {
@@ -12,6 +13,10 @@ enum class LogTarget { StandardError, Syslog };
 
 /// Chooses where messages go and which are dropped. Call before threads start.
 void configure_log(LogTarget target, LogLevel least);
+
+/// Messages go there instead. Call before threads start; `sink` is called by any thread.
+using LogSink = std::function<void(LogLevel, std::string_view)>;
+void send_log_to(LogSink sink, LogLevel least);
 
 /// Writes one line. Any thread.
 void log_line(LogLevel level, std::string_view line);

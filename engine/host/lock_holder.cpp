@@ -129,9 +129,17 @@ void ask_processes(const Wanted& wanted, BestAnswer& answer) {
   }
 }
 
+LockHolderSource& other_source() {
+  static LockHolderSource source;
+  return source;
+}
+
 }  // namespace
 
+void ask_for_lock_holders(LockHolderSource source) { other_source() = std::move(source); }
+
 std::optional<LockHolder> find_lock_holder(int fd, LockWorld world, HostOffset at) {
+  if (other_source()) return other_source()(fd, world, at);
   const auto identity = printed_identity(fd);
   if (!identity) return std::nullopt;
   const Wanted wanted = [&](const LockLine& lock) {

@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -53,15 +54,44 @@ MountedImage::~MountedImage() {
   if (pid > 0) (void)::kill(pid, SIGKILL);
 }
 
-// The daemon's command line ends with the mountpoint.
-int MountedImage::daemon() const {
+namespace {
+
+/// The processes of a mount: their command line ends with the mountpoint.
+std::vector<int> processes_of(const std::string& mountpoint) {
+  std::vector<int> found;
   for (const auto& entry : fs::directory_iterator("/proc")) {
     const std::string name = entry.path().filename();
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     std::error_code error;
     if (fs::read_symlink(entry.path() / "exe", error) != fs::path(FLATIMG_PROGRAM)) continue;
     const std::string line = contents_of((entry.path() / "cmdline").string());
-    if (line.find(mountpoint_ + '\0') != std::string::npos) return std::stoi(name);
+    if (line.find(mountpoint + '\0') != std::string::npos) found.push_back(std::stoi(name));
+  }
+  return found;
+}
+
+int parent_of(int process) {
+  std::istringstream status(contents_of("/proc/" + std::to_string(process) + "/status"));
+  for (std::string word; status >> word;) {
+    if (word == "PPid:" && status >> word) return std::stoi(word);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int MountedImage::daemon() const {
+  const auto all = processes_of(mountpoint_);
+  for (const int process : all) {
+    if (std::find(all.begin(), all.end(), parent_of(process)) != all.end()) return process;
+  }
+  return 0;
+}
+
+int MountedImage::supervisor() const {
+  const auto all = processes_of(mountpoint_);
+  for (const int process : all) {
+    if (std::find(all.begin(), all.end(), parent_of(process)) == all.end()) return process;
   }
   return 0;
 }

@@ -35,6 +35,8 @@ class MountedImage {
   [[nodiscard]] const std::string& flat() const { return flat_; }
   /// The process that serves it; 0 when there is none.
   [[nodiscard]] int daemon() const;
+  /// The process that mounted; 0 when it has ended. While the worker lives it is the worker's parent.
+  [[nodiscard]] int supervisor() const;
 
   /// `flatimg umount`: its result, and a test failure when it was not a success.
   Finished unmount();

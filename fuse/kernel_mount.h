@@ -1,0 +1,64 @@
+// A FUSE mount as the kernel has it: made, looked at, written back and taken away. All of it by the supervisor, by
+// what the command line says.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "fuse/mount_table.h"
+#include "fuse/names.h"
+#include "fuse/options.h"
+#include "host/posix_file.h"
+
+namespace flatimg::flat {
+
+struct MountPlan {
+  std::string source;      // the image, absolute
+  std::string mountpoint;  // canonical
+  std::string flat_path;   // the flat file as everybody will see it
+  Shape shape = Shape::Directory;
+  MountOptions options;
+};
+
+class KernelMount {
+ public:
+  explicit KernelMount(MountPlan plan) : plan_(std::move(plan)) {}
+
+  /// Mounts: by mount(2), or by fusermount3 where that is not permitted. The connection to the kernel; the mount ends
+  /// with its last descriptor.
+  Result<Descriptor> make();
+  /// Asks the mount itself, as any user of it would: that it answers is what "ready" means.
+  Result<void> must_answer() const;
+  [[nodiscard]] const std::string& mountpoint() const { return plan_.mountpoint; }
+  /// The number by which the kernel knows it; 0 before make().
+  [[nodiscard]] dev_t device() const { return device_; }
+  /// Whether the mountpoint still leads to this mount.
+  [[nodiscard]] bool is_there() const;
+
+  /// What programs wrote and the kernel still holds goes to the worker now, and from there to the disk.
+  Result<void> write_back() const;
+  /// The kernel believes in this size of the flat file from now on.
+  Result<void> correct_size(ByteCount size) const;
+
+  enum class Left {
+    NotThere,  // somebody has detached it before
+    Unmounted,
+    Detached,  // files are open; one handle of our own among them, if has_handle()
+  };
+  /// Writes back, then unmounts, or detaches when files are open.
+  Left leave();
+  [[nodiscard]] bool has_handle() const { return handle_.valid(); }
+  /// Once more, for those who had files open when it was detached.
+  Result<void> write_back_detached();
+  /// The worker has died: what is left of the mount goes.
+  void clear() const;
+
+ private:
+  [[nodiscard]] Descriptor open_flat_file() const;
+
+  const MountPlan plan_;
+  dev_t device_ = 0;
+  Descriptor handle_;
+};
+
+}  // namespace flatimg::flat
