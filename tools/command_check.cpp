@@ -67,7 +67,7 @@ void print_repairs(Fixed fixed) {
 }
 
 void print_faults(const CheckReport& report) {
-  if (report.corruptions == 0 && report.leaks == 0 && report.check_errors == 0) {
+  if (report.is_clean()) {
     fmt::print("No errors were found on the image.\n");
   }
   if (report.corruptions != 0) {

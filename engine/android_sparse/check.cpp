@@ -83,8 +83,7 @@ Result<CheckReport> with_checksums(HostFile& file, const Header& header, CheckRe
   BothChecksums found(file, header);
   const auto compare = [&](std::uint32_t recorded, const std::string& what) {
     if (found.agree_with(recorded)) return;
-    report.corruption(
-        fmt::format("{} is {:#010x}, but that of the data is {:#010x}", what, recorded, found.by_format()));
+    report.corruption("{} is {:#010x}, but that of the data is {:#010x}", what, recorded, found.by_format());
   };
   while (checksums != 0 || header.checksum != 0) {
     TRY(const std::optional<Chunk> chunk, reader.next());

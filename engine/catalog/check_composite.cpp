@@ -11,8 +11,8 @@ namespace flatimg::catalog {
 namespace {
 
 void note(CheckReport& report, const std::string& path, std::string_view sentence) {
-  report.sentences.push_back(sentence.starts_with(shown(path)) ? std::string(sentence)
-                                                               : fmt::format("{}: {}", shown(path), sentence));
+  if (sentence.starts_with(shown(path))) return report.tell("{}", sentence);
+  report.tell("{}: {}", shown(path), sentence);
 }
 
 void add(CheckReport& sum, const std::string& path, const CheckReport& part) {

@@ -1,9 +1,12 @@
 // Plain data that images tell about themselves.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -13,7 +16,8 @@
 
 namespace flatimg {
 
-/// The verdict of a check. Fields and classes as `qemu-img check` has them.
+/// The verdict of a check. Fields and classes, and what counts as one finding, as `qemu-img check` has them, so that
+/// both tools give the same numbers.
 struct CheckReport {
   std::uint64_t corruptions = 0;         // data may be or become wrong
   std::uint64_t leaks = 0;               // clusters that are counted more often than they are used: space, not data
@@ -26,15 +30,45 @@ struct CheckReport {
   std::vector<std::string> sentences;  // one for each finding, up to a limit
   std::uint64_t untold = 0;            // findings beyond the limit
 
-  /// Adds the sentence while there are few.
-  void tell(std::string sentence) {
-    constexpr std::size_t kMostSentences = 200;
-    sentences.size() < kMostSentences ? sentences.push_back(std::move(sentence)) : void(++untold);
+  static constexpr std::size_t kMostSentences = 200;
+
+  /// `times` corruptions of one kind in one place, and one sentence.
+  template <class... Args>
+  void corruption(std::uint64_t times, fmt::format_string<Args...> format, Args&&... args) {
+    corruptions += times;
+    tell_as("ERROR: ", format, std::forward<Args>(args)...);
   }
-  /// Something that is wrong, and what.
-  void corruption(const std::string& sentence) {
-    ++corruptions;
-    tell("ERROR: " + sentence);
+  template <class... Args>
+  void corruption(fmt::format_string<Args...> format, Args&&... args) {
+    corruption(1, format, std::forward<Args>(args)...);
+  }
+  template <class... Args>
+  void leak(fmt::format_string<Args...> format, Args&&... args) {
+    ++leaks;
+    tell_as("leaked: ", format, std::forward<Args>(args)...);
+  }
+  /// Something could not be judged at all.
+  template <class... Args>
+  void unjudged(fmt::format_string<Args...> format, Args&&... args) {
+    ++check_errors;
+    tell_as("ERROR: ", format, std::forward<Args>(args)...);
+  }
+  /// A sentence without a class. Beyond the limit none is made, only counted.
+  template <class... Args>
+  void tell(fmt::format_string<Args...> format, Args&&... args) {
+    tell_as("", format, std::forward<Args>(args)...);
+  }
+
+  [[nodiscard]] bool is_clean() const { return corruptions == 0 && leaks == 0 && check_errors == 0; }
+
+ private:
+  template <class... Args>
+  void tell_as(std::string_view prefix, fmt::format_string<Args...> format, Args&&... args) {
+    if (sentences.size() >= kMostSentences) {
+      ++untold;
+      return;
+    }
+    sentences.push_back(fmt::format("{}{}", prefix, fmt::format(format, std::forward<Args>(args)...)));
   }
 };
 

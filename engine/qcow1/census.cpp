@@ -11,22 +11,11 @@ namespace flatimg::qcow1 {
 
 namespace {
 
-constexpr std::size_t kMostSentences = 200;
 constexpr std::size_t kMostUses = std::size_t{1} << 26;  // 2 GiB of memory, for an image in as many fragments
 
 HostOffset end_of(ByteCount size) { return HostOffset(size.value()); }
 
 }  // namespace
-
-template <class... Args>
-void Census::corruption(fmt::format_string<Args...> format, Args&&... args) {
-  ++report_.corruptions;
-  if (report_.sentences.size() == kMostSentences) {
-    ++report_.untold;
-    return;
-  }
-  report_.sentences.push_back("ERROR: " + fmt::format(format, std::forward<Args>(args)...));
-}
 
 std::string Census::name_of(const Use& use) const {
   if (use.what == Use::What::Data) return fmt::format("the data from guest byte {} on", use.guest.value());
@@ -57,11 +46,11 @@ Result<void> Census::note_data(GuestOffset guest, const Meaning& meaning) {
   if (compressed || (expected_ && *expected_ != meaning.host)) ++report_.fragmented_clusters;
   expected_ = meaning.range().end();
   if (compressed && meaning.length.is_zero()) {
-    corruption("guest byte {}: a compressed cluster of no bytes", guest.value());
+    report_.corruption("guest byte {}: a compressed cluster of no bytes", guest.value());
     return {};
   }
   if (!compressed && !(meaning.host % kSector).is_zero()) {
-    corruption("guest byte {} is stored at byte {}, which is not aligned", guest.value(), meaning.host.value());
+    report_.corruption("guest byte {} is stored at byte {}, which is not aligned", guest.value(), meaning.host.value());
     return {};
   }
   return use({meaning.host, meaning.range().end(), guest});
@@ -72,7 +61,8 @@ Result<void> Census::note(GuestOffset guest, std::uint64_t entry) {
   const Meaning meaning = layout_.meaning(entry);
   const bool whole = meaning.kind == Kind::Compressed;
   if (meaning.host >= end_of(file_size_) || (whole && meaning.range().end() > end_of(file_size_))) {
-    corruption("guest byte {} is stored at byte {}, behind the end of the file", guest.value(), meaning.host.value());
+    report_.corruption("guest byte {} is stored at byte {}, behind the end of the file", guest.value(),
+                       meaning.host.value());
     return {};
   }
   return note_data(guest, meaning);
@@ -108,8 +98,8 @@ void Census::find_overlaps() {
   const Use* farthest = nullptr;  // of those before, the one that ends last
   for (const Use& use : uses_) {
     if (farthest != nullptr && use.begin < farthest->end) {
-      corruption("{} and {} are stored in the same place, at byte {}", name_of(*farthest), name_of(use),
-                 use.begin.value());
+      report_.corruption("{} and {} are stored in the same place, at byte {}", name_of(*farthest), name_of(use),
+                         use.begin.value());
     }
     if (farthest == nullptr || use.end > farthest->end) farthest = &use;
   }

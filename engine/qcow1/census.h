@@ -49,8 +49,6 @@ class Census {
   Result<void> use(Use use);
   void find_overlaps();
   [[nodiscard]] std::string name_of(const Use& use) const;
-  template <class... Args>
-  void corruption(fmt::format_string<Args...> format, Args&&... args);
 
   HostFile& file_;
   const Header& header_;

@@ -8,17 +8,6 @@ namespace flatimg::qcow1 {
 
 namespace {
 
-constexpr std::size_t kMostSentences = 200;
-
-void add_corruption(CheckReport& report, std::string sentence) {
-  ++report.corruptions;
-  if (report.sentences.size() < kMostSentences) {
-    report.sentences.push_back(std::move(sentence));
-  } else {
-    ++report.untold;
-  }
-}
-
 // A cluster at a time; what begins or ends behind the file has been found by the census.
 class DataCheck {
  public:
@@ -31,8 +20,8 @@ class DataCheck {
     const auto stream = stream_.at_least(meaning.length.value());
     CHECK(file_.read(meaning.host, stream));
     if (inflate_exactly(stream, content_.at_least(layout_.cluster().value()))) return {};
-    add_corruption(report_, fmt::format("ERROR: guest byte {}: the compressed cluster at byte {} cannot be decoded",
-                                        guest.value(), meaning.host.value()));
+    report_.corruption("guest byte {}: the compressed cluster at byte {} cannot be decoded", guest.value(),
+                       meaning.host.value());
     return {};
   }
 

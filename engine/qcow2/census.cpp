@@ -103,12 +103,12 @@ Result<void> Walk::walk_l1(HostOffset at, std::uint32_t entries, std::uint64_t u
 
 bool Walk::l1_is_usable(const Snapshot& snapshot) {
   if (!(snapshot.l1_table % layout_.cluster()).is_zero()) {
-    census_.findings.corruption(1, "the L1 table of snapshot {} at {:#x} does not begin at a cluster",
-                                shown(snapshot.id), snapshot.l1_table.value());
+    census_.findings.corruption("the L1 table of snapshot {} at {:#x} does not begin at a cluster", shown(snapshot.id),
+                                snapshot.l1_table.value());
     return false;
   }
   if (ByteCount(snapshot.l1_entries) * 8 > limits::kQcow2L1Table) {
-    census_.findings.corruption(1, "the L1 table of snapshot {} is too large ({} entries)", shown(snapshot.id),
+    census_.findings.corruption("the L1 table of snapshot {} is too large ({} entries)", shown(snapshot.id),
                                 snapshot.l1_entries);
     return false;
   }
@@ -120,10 +120,10 @@ void Walk::note_snapshot(const Snapshot& snapshot) {
   if (complete && snapshot.extra_data.size() == snapshot.extra_data_size) return;
   ++census_.snapshot_faults;
   if (complete) {
-    census_.findings.corruption(1, "the snapshot table entry of snapshot {} has {} bytes of extra data, too many",
+    census_.findings.corruption("the snapshot table entry of snapshot {} has {} bytes of extra data, too many",
                                 shown(snapshot.id), snapshot.extra_data_size);
   } else {
-    census_.findings.corruption(1, "the snapshot table entry of snapshot {} is incomplete", shown(snapshot.id));
+    census_.findings.corruption("the snapshot table entry of snapshot {} is incomplete", shown(snapshot.id));
   }
 }
 
@@ -143,7 +143,7 @@ TableUses Walk::usable_l1_tables() {
 Result<void> Walk::walk_snapshots(Census::Scope scope) {
   const SnapshotTable& table = census_.snapshots;
   if (header_.has(incompatible::kDataFile) && !table.snapshots.empty()) {
-    census_.findings.corruption(1, "there are {} snapshots in an image with a data file", table.snapshots.size());
+    census_.findings.corruption("there are {} snapshots in an image with a data file", table.snapshots.size());
   }
   if (table.dropped > 0) {
     census_.snapshot_faults += table.dropped;
@@ -211,25 +211,25 @@ Result<void> Walk::everything_but_refcounts(const Census::Wanted& wanted) {
 }
 
 void Walk::count_refcount_block(std::uint64_t word, std::uint64_t index) {
-  Findings& findings = census_.findings;
+  CheckReport& findings = census_.findings;
   const std::uint64_t at = word & ~kRefcountTableReserved;
   const std::uint64_t cluster = at / layout_.cluster().value();
   ++census_.refcount_faults;  // taken back when none is found
   if ((word & kRefcountTableReserved) != 0) {
-    return findings.corruption(1, "entry {} of the refcount table has reserved bits set", index);
+    return findings.corruption("entry {} of the refcount table has reserved bits set", index);
   }
   if (at % layout_.cluster().value() != 0) {
-    return findings.corruption(1, "refcount block {} at {:#x} does not begin at a cluster", index, at);
+    return findings.corruption("refcount block {} at {:#x} does not begin at a cluster", index, at);
   }
   if (cluster >= census_.clusters()) {
-    return findings.corruption(1, "refcount block {} at {:#x} lies beyond the end of the file", index, at);
+    return findings.corruption("refcount block {} at {:#x} lies beyond the end of the file", index, at);
   }
   count_.add({HostOffset(at), layout_.cluster()}, 1, "refcount block");
   const std::uint64_t references = census_.expected(cluster);
   if (references == 1) {
     --census_.refcount_faults;
   } else if (layout_.largest_refcount() > 1) {
-    findings.corruption(1, "refcount block {} at {:#x} lies in a cluster with {} references", index, at, references);
+    findings.corruption("refcount block {} at {:#x} lies in a cluster with {} references", index, at, references);
   }
 }
 
@@ -237,7 +237,7 @@ void Walk::count_refcount_block(std::uint64_t word, std::uint64_t index) {
 bool Walk::refcount_table_is_readable() {
   if (const auto sane = check_refcount_table(header_); !sane) {
     ++census_.refcount_faults;
-    census_.findings.corruption(1, "{}", sane.error().text);
+    census_.findings.corruption("{}", sane.error().text);
     return false;
   }
   const HostRange table{header_.refcount_table, layout_.cluster() * header_.refcount_table_clusters};

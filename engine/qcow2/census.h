@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "base/progress.h"
-#include "qcow2/findings.h"
+#include "image/report.h"
 #include "qcow2/layout.h"
 #include "qcow2/reference_counts.h"
 #include "qcow2/snapshot_table.h"
@@ -73,7 +73,7 @@ class Census {
 
   ReferenceCounts counts;
   std::uint64_t file_clusters = 0;
-  Findings findings;  // damage seen on the way, in the classes of qemu-img check
+  CheckReport findings;  // damage seen on the way
   ActiveClusters active;
   std::vector<L2Use> l2_tables;  // in the order of the file
   SnapshotTable snapshots;

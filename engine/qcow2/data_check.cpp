@@ -11,7 +11,6 @@
 #include "base/text.h"
 #include "codec/deflate.h"
 #include "codec/zstd.h"
-#include "qcow2/findings.h"
 #include "qcow2/header.h"
 #include "qcow2/layout.h"
 #include "qcow2/snapshot_table.h"
@@ -67,7 +66,7 @@ class DataCheck {
 
   Result<void> walk_l1(HostOffset at, std::uint32_t entries, const std::string& owner);
   Result<void> decode_batch();
-  [[nodiscard]] const Findings& findings() const { return findings_; }
+  [[nodiscard]] const CheckReport& findings() const { return findings_; }
 
  private:
   Result<void> walk_l2(HostOffset at, GuestOffset guest, const std::string& owner);
@@ -82,7 +81,7 @@ class DataCheck {
   std::unordered_set<std::uint64_t> walked_;  // L2 tables
   std::vector<Decoder> decoders_;
   std::vector<Stream> batch_;
-  Findings findings_;
+  CheckReport findings_;
 };
 
 // What begins beyond the end of the file has been found by the walk of the tables.
@@ -140,17 +139,17 @@ Result<void> DataCheck::decode_batch() {
     if (stream.decoded) continue;
     const Error& error = stream.decoded.error();
     if (error.kind != ErrorKind::CorruptImage) return Failure(error);
-    findings_.corruption(1, "the compressed cluster at guest byte {:#x}{}, stored at byte {:#x}, cannot be decoded: {}",
+    findings_.corruption("the compressed cluster at guest byte {:#x}{}, stored at byte {:#x}, cannot be decoded: {}",
                          stream.guest.value(), stream.owner, stream.range.at.value(), error.text);
   }
   batch_.clear();
   return {};
 }
 
-CheckReport merged(CheckReport report, const Findings& findings) {
-  report.corruptions += findings.corruptions();
-  report.untold += findings.untold();
-  report.sentences.insert(report.sentences.end(), findings.sentences().begin(), findings.sentences().end());
+CheckReport merged(CheckReport report, const CheckReport& findings) {
+  report.corruptions += findings.corruptions;
+  report.untold += findings.untold;
+  report.sentences.insert(report.sentences.end(), findings.sentences.begin(), findings.sentences.end());
   return report;
 }
 

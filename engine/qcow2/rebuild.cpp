@@ -225,7 +225,7 @@ bool anything_named_below(const Census& census, std::uint64_t end) {
 
 Result<void> rebuild_refcounts(HostFile& file, Header& header) {
   TRY(const Census census, Census::take(file, header, {.scope = Census::Scope::WithoutRefcountStructure}));
-  if (census.findings.corruptions() > 0 || census.counts.largest() > Layout(header).largest_refcount()) {
+  if (census.findings.corruptions > 0 || census.counts.largest() > Layout(header).largest_refcount()) {
     return fail(ErrorKind::CorruptImage,
                 "{}: the image was not closed cleanly and its tables are damaged: run flatimg check -r all",
                 file.name());

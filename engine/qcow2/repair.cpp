@@ -95,9 +95,7 @@ Result<void> Work::correct_counters() {
 Result<void> Work::correct_flags() {
   TRY(Survey survey, survey());
   CHECK(survey.compare_counters());
-  const CheckReport counters = survey.report();
-  const bool counters_are_right = counters.corruptions == 0 && counters.leaks == 0 && counters.check_errors == 0;
-  if (scope_ == RepairScope::Leaks && !counters_are_right) return {};
+  if (scope_ == RepairScope::Leaks && !survey.report().is_clean()) return {};
   CHECK(survey.compare_flags(Survey::Repair::Everything));
   report_.corruptions_fixed += survey.counted().flags_corrected;
   return file_.barrier();
@@ -115,7 +113,7 @@ Result<void> Work::clear_bits(const CheckReport& verdict) {
 Result<RepairReport> Work::run() {
   TRY(Survey found, look());
   report_.found = found.report();
-  if (report_.found.corruptions != 0 || report_.found.leaks != 0 || report_.found.check_errors != 0) {
+  if (!report_.found.is_clean()) {
     CHECK(begin_writing());
     if (scope_ == RepairScope::All && found.census().misplaced_zeroes > 0) {
       CHECK(straighten_zeroes(found.census()));

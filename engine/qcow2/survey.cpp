@@ -36,7 +36,7 @@ Result<Survey> Survey::take(HostFile& file, const Header& header, Excess excess,
 bool Survey::needs_rebuild() const {
   const bool can_widen = header_->version >= 3;
   return census_.refcount_faults > 0 || census_.snapshot_faults > 0 || counted_.zero_but_used > 0 ||
-         census_.findings.unjudged_places() > 0 || (can_widen && counted_.overfull > 0);
+         census_.findings.check_errors > 0 || (can_widen && counted_.overfull > 0);
 }
 
 // --- counters -------------------------------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ bool Survey::correct_counter(std::uint64_t cluster, std::uint64_t counted, std::
 }
 
 Result<void> Survey::compare_counter(std::uint64_t cluster, Repair repair) {
-  Findings& findings = census_.findings;
+  CheckReport& findings = census_.findings;
   const std::uint64_t references = census_.expected(cluster);
   const std::uint64_t expected = std::min(references, layout_.largest_refcount());
   if (references > expected) {
@@ -69,7 +69,7 @@ Result<void> Survey::compare_counter(std::uint64_t cluster, Repair repair) {
   const bool corrected = correct_counter(cluster, *counted, expected, repair);
   if (!corrected && *counted < expected) {
     if (*counted == 0) ++counted_.zero_but_used;
-    findings.corruption(1, "cluster {} has refcount {} but {} references", cluster, *counted, expected);
+    findings.corruption("cluster {} has refcount {} but {} references", cluster, *counted, expected);
   } else if (!corrected && *counted > expected) {
     findings.leak("cluster {} has refcount {} but {} references", cluster, *counted, expected);
   }
@@ -137,7 +137,7 @@ Result<void> Survey::compare_l1_piece(PieceEdit& piece, std::uint64_t first, Rep
       ++counted_.flags_corrected;
     } else {
       ++counted_.wrong_flags;
-      census_.findings.corruption(1, "the COPIED flag of L1 entry {} ({:#018x}) is wrong", first + i, word);
+      census_.findings.corruption("the COPIED flag of L1 entry {} ({:#018x}) is wrong", first + i, word);
     }
   }
   return {};
@@ -189,9 +189,7 @@ Result<void> Survey::compare_l2(const L2Use& table, Repair repair) {
 // The walk has noted how the tables name each cluster. Where nothing is wrong so far and that fits to every counter,
 // the flags are right, and the tables need not be read again.
 bool Survey::flags_are_right() const {
-  const Findings& findings = census_.findings;
-  const bool nothing_found = findings.corruptions() == 0 && findings.leaks() == 0 && findings.unjudged_places() == 0;
-  return nothing_found && !flags_doubtful_ && census_.doubtful_flags == 0;
+  return census_.findings.is_clean() && !flags_doubtful_ && census_.doubtful_flags == 0;
 }
 
 Result<void> Survey::compare_flags(Repair repair) {
@@ -214,18 +212,12 @@ Result<void> Survey::compare_all_flags(Repair repair) {
 // --- the verdict ----------------------------------------------------------------------------------------------------
 
 CheckReport Survey::report() const {
-  const Findings& findings = census_.findings;
-  CheckReport report;
-  report.corruptions = findings.corruptions();
-  report.leaks = findings.leaks();
-  report.check_errors = findings.unjudged_places();
+  CheckReport report = census_.findings;
   report.image_end = layout_.cluster() * (last_used_ + 1);
   report.total_clusters = ceil_divide(header_->size.value(), layout_.cluster().value());
   report.allocated_clusters = census_.active.allocated;
   report.fragmented_clusters = census_.active.fragmented;
   report.compressed_clusters = census_.active.compressed;
-  report.sentences = findings.sentences();
-  report.untold = findings.untold();
   return report;
 }
 

@@ -26,8 +26,8 @@ class TableCheck {
     if (found.content && found.content->is_zero()) return;  // not in the list
     const std::uint64_t begin = found.stored.begin.value();
     if (next_ < table_.count() && table_.frame(next_).stored.begin < found.stored.begin) {
-      report_.corruption(fmt::format("the seek table has a frame at byte {}, where none begins",
-                                     table_.frame(next_).stored.begin.value()));
+      report_.corruption("the seek table has a frame at byte {}, where none begins",
+                                     table_.frame(next_).stored.begin.value());
       while (next_ < table_.count() && table_.frame(next_).stored.begin < found.stored.begin) ++next_;
     }
     if (next_ == table_.count() || table_.frame(next_).stored.begin > found.stored.begin) {
@@ -36,31 +36,30 @@ class TableCheck {
     }
     const Frame told = table_.frame(next_++);
     if (told.stored.length != found.stored.length) {
-      report_.corruption(fmt::format("the frame at byte {} takes {} bytes, but {} by the seek table", begin,
-                                     found.stored.length.value(), told.stored.length.value()));
+      report_.corruption("the frame at byte {} takes {} bytes, but {} by the seek table", begin,
+                                     found.stored.length.value(), told.stored.length.value());
     }
     if (found.content && *found.content != told.content) {
-      report_.corruption(fmt::format("the frame at byte {} holds {} bytes, but {} by the seek table", begin,
-                                     found.content->value(), told.content.value()));
+      report_.corruption("the frame at byte {} holds {} bytes, but {} by the seek table", begin,
+                                     found.content->value(), told.content.value());
     }
   }
   // The table may well say of an empty frame that it is empty.
   void note_missing(const FoundFrame &found) {
     const std::uint64_t begin = found.stored.begin.value();
     if (found.content) {
-      report_.corruption(fmt::format("the frame at byte {} is missing in the seek table", begin));
+      report_.corruption("the frame at byte {} is missing in the seek table", begin);
     } else {
       ++report_.check_errors;
-      report_.tell(
-          fmt::format("the frame at byte {} is empty by the seek "
+      report_.tell("the frame at byte {} is empty by the seek "
                       "table, and does not say so itself",
-                      begin));
+                      begin);
     }
   }
   [[nodiscard]] CheckReport finish() && {
     if (next_ < table_.count()) {
-      report_.corruption(fmt::format("the seek table has a frame at byte {}, where none begins",
-                                     table_.frame(next_).stored.begin.value()));
+      report_.corruption("the seek table has a frame at byte {}, where none begins",
+                                     table_.frame(next_).stored.begin.value());
     }
     return std::move(report_);
   }
@@ -79,7 +78,7 @@ Result<CheckReport> compare_with_table(HostFile &file, const Frames &table, Byte
     if (!found && found.error().kind == ErrorKind::Io) return Failure(std::move(found.error()));
     if (!found) {
       report = std::move(comparison).finish();
-      report.corruption(found.error().text);
+      report.corruption("{}", found.error().text);
       return report;
     }
     if (!*found) return std::move(comparison).finish();
@@ -119,7 +118,7 @@ class DataCheck {
         if (outcome) continue;
         const ErrorKind kind = outcome.error().kind;
         if (kind != ErrorKind::CorruptImage && kind != ErrorKind::Unsupported) return Failure(outcome.error());
-        report.corruption(outcome.error().text);
+        report.corruption("{}", outcome.error().text);
       }
       tell(progress, std::min(begin + kBatch, frames_.count()), frames_.count());
     }

@@ -148,6 +148,21 @@ TEST_F(Compose, IsCheckedWithItsParts) {
   EXPECT_EQ(flatimg({"check", "-r", "all", "disk"}).exit_code, 1);
 }
 
+TEST_F(Compose, IsCheckedWithoutEndlessSentences) {
+  must({"bash", "-c",
+        "qemu-img create -q -f qcow2 -o cluster_size=4k one.qcow2 2M; qemu-io -c 'write 0 2M' one.qcow2 >/dev/null;"
+        "dd if=/dev/zero of=one.qcow2 bs=4k seek=2 count=1 conv=notrunc status=none; cp one.qcow2 two.qcow2"});
+  ASSERT_EQ(flatimg({"compose", "-O", "disk", "one:one.qcow2", "two:two.qcow2"}).output, "");
+  const Finished checked = flatimg({"check", "disk"});
+  EXPECT_EQ(checked.exit_code, 2) << checked.output;
+  std::size_t told = 0;
+  for (std::size_t at = 0; (at = checked.output.find(": ERROR", at)) != std::string::npos; ++at) ++told;
+  EXPECT_EQ(told, 200u);
+  const auto counted = json_in(flatimg({"check", "--output=json", "disk"}).output);
+  const std::string rest = "... and " + std::to_string(counted["corruptions"].get<int>() - 200) + " more";
+  EXPECT_NE(checked.output.find(rest), std::string::npos) << checked.output.substr(checked.output.find("..."));
+}
+
 TEST_F(Compose, UsesDescriptorsThatWereHandedOver) {
   must({"bash", "-c", "printf 'composite_disk\\x1d\\x12\\x11\\x0a\\x0f/proc/self/fd/9\\x18\\x80\\x40' > disk"});
   const std::string command = "exec 9<boot.raw; exec " FLATIMG_PROGRAM " compare -F raw disk boot.raw ";

@@ -28,7 +28,7 @@ std::vector<std::uint64_t> counts_of(const Census& census) {
 TEST(Qcow2Census, CountsEveryTableOfAFreshImageOnce) {
   const Census census = census_of(Qcow2Builder());
   EXPECT_THAT(counts_of(census), ::testing::ElementsAre(1, 1, 1, 1, 1));
-  EXPECT_EQ(census.findings.corruptions(), 0u);
+  EXPECT_EQ(census.findings.corruptions, 0u);
 }
 
 TEST(Qcow2Census, LeavesTheRefcountStructureOutForARebuild) {
@@ -78,7 +78,7 @@ TEST(Qcow2Census, ReportsAReferenceBeyondTheEndWithoutCountingIt) {
   Qcow2Builder image;
   image.put64(image.l2_entry(0), std::uint64_t{1} << 50 | kCopied);
   const Census census = census_of(image);
-  EXPECT_EQ(census.findings.corruptions(), 1u);
+  EXPECT_EQ(census.findings.corruptions, 1u);
   EXPECT_EQ(census.clusters(), 5u);
 }
 
@@ -87,7 +87,7 @@ TEST(Qcow2Census, AcceptsAnIncompleteLastCluster) {
   const std::uint64_t data = image.add_data(0);
   image.resize(data + 512);
   const Census census = census_of(image);
-  EXPECT_EQ(census.findings.corruptions(), 0u);
+  EXPECT_EQ(census.findings.corruptions, 0u);
   EXPECT_EQ(census.expected(data / image.cluster_size()), 1u);
 }
 
@@ -122,7 +122,7 @@ TEST(Qcow2Census, CountsBitmapsOnlyWhileTheirAutoclearBitIsSet) {
     for (const std::uint64_t at : {directory, table, bits}) {
       EXPECT_EQ(census.expected(at / image.cluster_size()), wanted);
     }
-    EXPECT_EQ(census.findings.corruptions(), 0u);
+    EXPECT_EQ(census.findings.corruptions, 0u);
   }
 }
 
