@@ -4,8 +4,7 @@
 //   1. Runs are not empty; the first begins at block 0, the last ends with the disk. Neighbours that continue one
 //      another (nothing beside nothing, the same word) are one run.
 //   2. A run takes 12 bytes of memory: the block in which it begins, and one word for what it is. It ends where the
-//   next
-//      begins.
+//      next begins.
 #pragma once
 
 #include <cstdint>

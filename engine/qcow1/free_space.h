@@ -12,8 +12,7 @@
 //   2. A cluster is reusable only behind the flush that removed its mention, and after its hole has been punched.
 //   3. The file grows ahead of what is granted, and reads as zeroes from zero_from_ on until it is written.
 //   4. A grant says `durable` when its place in the file has been on stable storage before: a table may mention it in
-//   any
-//      order with its data, because whatever a crash leaves reads as zeroes, and lies within the file.
+//      any order with its data, because whatever a crash leaves reads as zeroes, and lies within the file.
 #pragma once
 
 #include <vector>

@@ -3,9 +3,8 @@
 //
 // Invariants:
 //   1. Nothing that exists is overwritten, and nothing is put where anything points to, not even a damaged entry: the
-//   new
-//      structure lies behind the end of the file (on a block device: behind what is referenced), in a gap that nothing
-//      names. The old structure becomes free clusters.
+//      new structure lies behind the end of the file (on a block device: behind what is referenced), in a gap that
+//      nothing names. The old structure becomes free clusters.
 //   2. Order (O4): blocks and tables, barrier, the header's pointers to them, barrier. All pointers lie in the first
 //      sector and are written at once: a crash leaves the old structure or the new one.
 //   3. Memory: one block at a time, beside the census.

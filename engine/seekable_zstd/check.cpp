@@ -16,18 +16,17 @@ constexpr std::size_t kBatch = 1024;
 constexpr unsigned kMostThreads = 64;
 constexpr ByteCount kMemory{64u << 20};  // for all threads that decode
 
-// What the table says of a frame that the walk has met; the frames of the table
-// are in the same order.
+// What the table says of a frame that the walk has met; the frames of the table are in the same order.
 class TableCheck {
  public:
-  TableCheck(const Frames &table, CheckReport report) : table_(table), report_(std::move(report)) {}
+  TableCheck(const Frames& table, CheckReport report) : table_(table), report_(std::move(report)) {}
 
-  void add(const FoundFrame &found) {
+  void add(const FoundFrame& found) {
     if (found.content && found.content->is_zero()) return;  // not in the list
     const std::uint64_t begin = found.stored.begin.value();
     if (next_ < table_.count() && table_.frame(next_).stored.begin < found.stored.begin) {
       report_.corruption("the seek table has a frame at byte {}, where none begins",
-                                     table_.frame(next_).stored.begin.value());
+                         table_.frame(next_).stored.begin.value());
       while (next_ < table_.count() && table_.frame(next_).stored.begin < found.stored.begin) ++next_;
     }
     if (next_ == table_.count() || table_.frame(next_).stored.begin > found.stored.begin) {
@@ -37,40 +36,38 @@ class TableCheck {
     const Frame told = table_.frame(next_++);
     if (told.stored.length != found.stored.length) {
       report_.corruption("the frame at byte {} takes {} bytes, but {} by the seek table", begin,
-                                     found.stored.length.value(), told.stored.length.value());
+                         found.stored.length.value(), told.stored.length.value());
     }
     if (found.content && *found.content != told.content) {
-      report_.corruption("the frame at byte {} holds {} bytes, but {} by the seek table", begin,
-                                     found.content->value(), told.content.value());
+      report_.corruption("the frame at byte {} holds {} bytes, but {} by the seek table", begin, found.content->value(),
+                         told.content.value());
     }
   }
   // The table may well say of an empty frame that it is empty.
-  void note_missing(const FoundFrame &found) {
+  void note_missing(const FoundFrame& found) {
     const std::uint64_t begin = found.stored.begin.value();
     if (found.content) {
       report_.corruption("the frame at byte {} is missing in the seek table", begin);
     } else {
       ++report_.check_errors;
-      report_.tell("the frame at byte {} is empty by the seek "
-                      "table, and does not say so itself",
-                      begin);
+      report_.tell("the frame at byte {} is empty by the seek table, and does not say so itself", begin);
     }
   }
   [[nodiscard]] CheckReport finish() && {
     if (next_ < table_.count()) {
       report_.corruption("the seek table has a frame at byte {}, where none begins",
-                                     table_.frame(next_).stored.begin.value());
+                         table_.frame(next_).stored.begin.value());
     }
     return std::move(report_);
   }
 
  private:
-  const Frames &table_;
+  const Frames& table_;
   CheckReport report_;
   std::size_t next_ = 0;
 };
 
-Result<CheckReport> compare_with_table(HostFile &file, const Frames &table, ByteCount most, CheckReport report) {
+Result<CheckReport> compare_with_table(HostFile& file, const Frames& table, ByteCount most, CheckReport report) {
   TRY(FrameScan scan, FrameScan::of(file, most));
   TableCheck comparison(table, std::move(report));
   for (;;) {
@@ -91,7 +88,7 @@ struct Checked {
   CheckReport report;
 };
 
-Result<Checked> check_structure(HostFile &file, ByteCount most) {
+Result<Checked> check_structure(HostFile& file, ByteCount most) {
   TRY(FileFrames frames, read_frames(file, most));
   CheckReport report;
   TRY(report.image_end, file.size());
@@ -102,19 +99,18 @@ Result<Checked> check_structure(HostFile &file, ByteCount most) {
   return Checked{std::move(frames), std::move(report)};
 }
 
-// Every frame once, a batch at a time side by side; what is found is told in
-// the order of the frames.
+// Every frame once, a batch at a time side by side; what is found is told in the order of the frames.
 class DataCheck {
  public:
-  DataCheck(HostFile &file, const Frames &frames) : file_(file), frames_(frames) {
+  DataCheck(HostFile& file, const Frames& frames) : file_(file), frames_(frames) {
     const std::uint64_t fitting = kMemory / std::max(1_B, frames.largest() * 2);
     threads_ = std::clamp<std::uint64_t>(std::min<std::uint64_t>(fitting, std::thread::hardware_concurrency()), 1,
                                          kMostThreads);
   }
 
-  Result<CheckReport> run(CheckReport report, const Progress &progress) {
+  Result<CheckReport> run(CheckReport report, const Progress& progress) {
     for (std::size_t begin = 0; begin < frames_.count(); begin += kBatch) {
-      for (const auto &outcome : decode_batch(begin, std::min(begin + kBatch, frames_.count()))) {
+      for (const auto& outcome : decode_batch(begin, std::min(begin + kBatch, frames_.count()))) {
         if (outcome) continue;
         const ErrorKind kind = outcome.error().kind;
         if (kind != ErrorKind::CorruptImage && kind != ErrorKind::Unsupported) return Failure(outcome.error());
@@ -141,24 +137,24 @@ class DataCheck {
     try {
       CHECK(decode_frame(file_, frames_.frame(index)));
       return {};
-    } catch (const std::bad_alloc &) {  // must not leave a thread
+    } catch (const std::bad_alloc&) {  // must not leave a thread
       return fail(ErrorKind::NoMemory, "{}: no memory to decode a frame", file_.name());
     }
   }
 
-  HostFile &file_;
-  const Frames &frames_;
+  HostFile& file_;
+  const Frames& frames_;
   std::uint64_t threads_ = 1;
 };
 
 }  // namespace
 
-Result<CheckReport> check(HostFile &file, ByteCount most) {
+Result<CheckReport> check(HostFile& file, ByteCount most) {
   TRY(Checked checked, check_structure(file, most));
   return std::move(checked.report);
 }
 
-Result<CheckReport> check_with_data(HostFile &file, ByteCount most, const Progress &progress) {
+Result<CheckReport> check_with_data(HostFile& file, ByteCount most, const Progress& progress) {
   TRY(Checked checked, check_structure(file, most));
   return DataCheck(file, checked.file_frames.frames).run(std::move(checked.report), progress);
 }

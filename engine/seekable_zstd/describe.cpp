@@ -4,7 +4,7 @@
 
 namespace flatimg::seekable_zstd {
 
-Result<ImageInfo> describe(HostFile &file, ByteCount most) {
+Result<ImageInfo> describe(HostFile& file, ByteCount most) {
   TRY(const FileFrames frames, read_frames(file, most));
   ImageInfo info;
   info.format = "zstd";

@@ -1,5 +1,4 @@
-// What a zstd file says of itself, for `info`: its frames, and where it is
-// known from how long they are.
+// What a zstd file says of itself, for `info`: its frames, and where it is known from how long they are.
 #pragma once
 
 #include "base/result.h"
@@ -11,8 +10,7 @@ class HostFile;
 
 namespace flatimg::seekable_zstd {
 
-/// Everything but the file's name. Takes as long as opening the image, and
-/// fails when that would.
-Result<ImageInfo> describe(HostFile &file, ByteCount most);
+/// Everything but the file's name. Takes as long as opening the image, and fails when that would.
+Result<ImageInfo> describe(HostFile& file, ByteCount most);
 
 }  // namespace flatimg::seekable_zstd

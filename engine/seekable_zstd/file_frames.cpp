@@ -18,13 +18,12 @@ constexpr std::size_t kBatch = 4096;
 constexpr std::uint64_t kMostThreads = 64;
 constexpr ByteCount kMemory{64u << 20};  // for all threads that decode to learn a size
 
-// Learns what frames hold that do not say so. Each batch is decoded side by
-// side.
+// Learns what frames hold that do not say so. Each batch is decoded side by side.
 class Sizing {
  public:
-  Sizing(HostFile &file, ByteCount most) : file_(file), most_(most) {}
+  Sizing(HostFile& file, ByteCount most) : file_(file), most_(most) {}
 
-  Result<void> add(const FoundFrame &frame) {
+  Result<void> add(const FoundFrame& frame) {
     batch_.push_back({frame, {}});
     if (!frame.content) ++unknown_;
     return unknown_ < kBatch && batch_.size() < kMostKnown ? Result<void>() : settle();
@@ -32,7 +31,7 @@ class Sizing {
   /// What has been added becomes part of the list.
   Result<void> settle() {
     if (unknown_ != 0) decode_side_by_side();
-    for (Sized &sized : batch_) {
+    for (Sized& sized : batch_) {
       CHECK(sized.outcome);
       const Frame frame{sized.found.stored, *sized.found.content, std::nullopt};
       if (auto added = frames_.append(frame); !added) return Failure(std::move(added.error()).within(file_.name()));
@@ -57,9 +56,9 @@ class Sizing {
   };
 
   void decode_side_by_side();
-  Result<void> decode(FoundFrame &frame, Memory &memory) const;
+  Result<void> decode(FoundFrame& frame, Memory& memory) const;
 
-  HostFile &file_;
+  HostFile& file_;
   ByteCount most_;
   std::vector<Sized> batch_;
   std::size_t unknown_ = 0;
@@ -67,7 +66,7 @@ class Sizing {
   Frames frames_;
 };
 
-Result<void> Sizing::decode(FoundFrame &frame, Memory &memory) const {
+Result<void> Sizing::decode(FoundFrame& frame, Memory& memory) const {
   const auto stored = memory.stored.at_least(frame.stored.length.value()).first(frame.stored.length.value());
   CHECK(file_.read(frame.stored.begin, stored));
   const auto content = inflate_zstd_frame(stored, memory.content.at_least(frame.at_most.value()));
@@ -85,7 +84,7 @@ Result<void> Sizing::decode(FoundFrame &frame, Memory &memory) const {
 void Sizing::decode_side_by_side() {
   ByteCount stored;
   ByteCount content;
-  for (const Sized &sized : batch_) {
+  for (const Sized& sized : batch_) {
     if (sized.found.content) continue;
     stored = std::max(stored, sized.found.stored.length);
     content = std::max(content, sized.found.at_most);
@@ -93,12 +92,12 @@ void Sizing::decode_side_by_side() {
   const std::uint64_t fitting = kMemory / std::max(1_B, stored + content);
   memories_.resize(std::clamp<std::uint64_t>(std::min<std::uint64_t>(fitting, std::thread::hardware_concurrency()), 1,
                                              kMostThreads));
-  for (Memory &memory : memories_) {  // before threads begin: a shortage is an exception
+  for (Memory& memory : memories_) {  // before threads begin: a shortage is an exception
     (void)memory.stored.at_least(stored.value());
     (void)memory.content.at_least(content.value());
   }
   std::atomic<std::size_t> next = 0;
-  const auto work = [&](Memory &memory) {
+  const auto work = [&](Memory& memory) {
     for (std::size_t n = next++; n < batch_.size(); n = next++) {
       if (!batch_[n].found.content) batch_[n].outcome = decode(batch_[n].found, memory);
     }
@@ -110,7 +109,7 @@ void Sizing::decode_side_by_side() {
   work(memories_.front());
 }
 
-Result<FileFrames> scan_frames(HostFile &file, ByteCount most) {
+Result<FileFrames> scan_frames(HostFile& file, ByteCount most) {
   TRY(FrameScan scan, FrameScan::of(file, most));
   Sizing sizing(file, most);
   FileFrames::Source source = FileFrames::Source::Scan;
@@ -126,7 +125,7 @@ Result<FileFrames> scan_frames(HostFile &file, ByteCount most) {
 
 }  // namespace
 
-Result<FileFrames> read_frames(HostFile &file, ByteCount most) {
+Result<FileFrames> read_frames(HostFile& file, ByteCount most) {
   TRY(std::optional<Frames> frames, read_seek_table(file));
   if (!frames) return scan_frames(file, most);
   if (frames->largest() > most) {

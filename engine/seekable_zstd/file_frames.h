@@ -16,9 +16,8 @@ struct FileFrames {
   Source source = Source::Scan;
 };
 
-/// Frames that hold more than `most` are an error (Limit); others as
-/// read_seek_table() and FrameScan have them. Takes as long as decoding where
-/// only that tells the size, then with all processors.
-Result<FileFrames> read_frames(HostFile &file, ByteCount most);
+/// Frames that hold more than `most` are an error (Limit); others as read_seek_table() and FrameScan have them. Takes
+/// as long as decoding where only that tells the size, then with all processors.
+Result<FileFrames> read_frames(HostFile& file, ByteCount most);
 
 }  // namespace flatimg::seekable_zstd

@@ -11,27 +11,25 @@ namespace flatimg::seekable_zstd {
 
 namespace {
 
-Failure damaged(const HostFile &file, const Frame &frame, std::string_view why) {
+Failure damaged(const HostFile& file, const Frame& frame, std::string_view why) {
   return fail(ErrorKind::CorruptImage, "{}: the frame at byte {}: {}", file.name(), frame.stored.begin.value(), why);
 }
 
 // What decoding could only call damage.
-Result<void> judge_header(HostFile &file, const Frame &frame, std::span<const std::byte> stored) {
+Result<void> judge_header(HostFile& file, const Frame& frame, std::span<const std::byte> stored) {
   std::array<std::byte, kLongestFrameHeader> head{};
   std::ranges::copy(stored.first(std::min(stored.size(), head.size())), head.begin());
   const auto magic = load_le<std::uint32_t>(std::span<const std::byte>(head), 0);
   if (magic != kFrameMagic) return damaged(file, frame, "is no zstd frame, but the seek table says so");
   TRY(const FrameHeader header, parse_frame_header(head));
   if (header.dictionary == 0) return {};
-  return fail(ErrorKind::Unsupported,
-              "{}: the frame at byte {} needs the dictionary {}, which is not "
-              "in the file",
+  return fail(ErrorKind::Unsupported, "{}: the frame at byte {} needs the dictionary {}, which is not in the file",
               file.name(), frame.stored.begin.value(), header.dictionary);
 }
 
 }  // namespace
 
-Result<std::shared_ptr<const AlignedBytes>> decode_frame(HostFile &file, const Frame &frame) {
+Result<std::shared_ptr<const AlignedBytes>> decode_frame(HostFile& file, const Frame& frame) {
   AlignedBuffer memory;
   const auto stored = memory.at_least(frame.stored.length.value());
   CHECK(file.read(frame.stored.begin, stored));

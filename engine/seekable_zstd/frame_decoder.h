@@ -9,10 +9,9 @@
 
 namespace flatimg::seekable_zstd {
 
-/// What the frame holds: as many bytes as the list says, with the checksums
-/// that the list and the frame itself carry. CorruptImage otherwise;
-/// Unsupported when the frame needs a dictionary. Memory: what is stored and
-/// what it holds. Any thread.
-Result<std::shared_ptr<const AlignedBytes>> decode_frame(HostFile &file, const Frame &frame);
+/// What the frame holds: as many bytes as the list says, with the checksums that the list and the frame itself carry.
+/// CorruptImage otherwise; Unsupported when the frame needs a dictionary. Memory: what is stored and what it holds. Any
+/// thread.
+Result<std::shared_ptr<const AlignedBytes>> decode_frame(HostFile& file, const Frame& frame);
 
 }  // namespace flatimg::seekable_zstd

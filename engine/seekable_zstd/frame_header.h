@@ -1,5 +1,4 @@
-// The first bytes of a zstd frame (RFC 8878, section 3.1.1), and those of a
-// block.
+// The first bytes of a zstd frame (RFC 8878, section 3.1.1), and those of a block.
 #pragma once
 
 #include <cstddef>
@@ -26,8 +25,7 @@ struct FrameHeader {
   bool checksum_follows = false;  // four bytes behind the last block
 };
 
-/// `bytes` begin with the magic of a frame; zeroes follow the end of the file.
-/// CorruptImage for reserved bits.
+/// `bytes` begin with the magic of a frame; zeroes follow the end of the file. CorruptImage for reserved bits.
 Result<FrameHeader> parse_frame_header(std::span<const std::byte> bytes);
 
 struct BlockHeader {

@@ -6,8 +6,7 @@ namespace flatimg::seekable_zstd {
 
 namespace {
 
-// Headers that lie close together are read many at once; between two of them
-// there may be 128 KiB of data.
+// Headers that lie close together are read many at once; between two of them there may be 128 KiB of data.
 constexpr std::size_t kNearWindow = 65536;
 constexpr std::size_t kFarWindow = 512;
 constexpr std::uint64_t kNear = 1024;
@@ -18,15 +17,14 @@ std::uint64_t most_stored(ByteCount content) { return content.value() + content.
 
 }  // namespace
 
-Failure frame_too_large(const HostFile &file, std::string_view what, ByteCount most) {
+Failure frame_too_large(const HostFile& file, std::string_view what, ByteCount most) {
   return fail(ErrorKind::Limit,
-              "{}: {}, and at most {} are decoded at once: {}make a file with "
-              "smaller frames: zstd -dc {} | pzstd -o "
-              "NEW.zst",
+              "{}: {}, and at most {} are decoded at once: {}make a file with smaller frames: "
+              "zstd -dc {} | pzstd -o NEW.zst",
               file.name(), what, most.value(), most < kLargestFrame ? "raise cache-size, or " : "", file.name());
 }
 
-Result<FrameScan> FrameScan::of(HostFile &file, ByteCount most) {
+Result<FrameScan> FrameScan::of(HostFile& file, ByteCount most) {
   TRY(const ByteCount size, file.size());
   return FrameScan(file, most, size);
 }
@@ -73,7 +71,7 @@ Result<std::optional<FoundFrame>> FrameScan::next() {
   return std::optional(frame);
 }
 
-Result<FoundFrame> FrameScan::walk_frame(const FrameHeader &header) {
+Result<FoundFrame> FrameScan::walk_frame(const FrameHeader& header) {
   if (header.dictionary != 0) {
     return fail(ErrorKind::Unsupported, "{}: frame {} needs the dictionary {}, which is not in the file", file_->name(),
                 number_, header.dictionary);

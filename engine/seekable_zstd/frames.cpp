@@ -7,7 +7,7 @@
 
 namespace flatimg::seekable_zstd {
 
-Result<void> Frames::append(const Frame &frame) {
+Result<void> Frames::append(const Frame& frame) {
   if (frame.content.is_zero()) return {};
   if (entries_.size() == limits::kZstdFrames) {
     return fail(ErrorKind::Limit, "more than {} frames: make them larger", limits::kZstdFrames);
@@ -25,7 +25,7 @@ Result<void> Frames::append(const Frame &frame) {
 }
 
 Frame Frames::frame(std::size_t index) const {
-  const Entry &entry = entries_[index];
+  const Entry& entry = entries_[index];
   Frame frame{{HostOffset(entry.at), ByteCount(entry.stored)}, ByteCount(entry.content), std::nullopt};
   if (have_checksums()) frame.checksum = checksums_[index];
   return frame;

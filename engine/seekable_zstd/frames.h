@@ -2,8 +2,7 @@
 //
 // Invariants:
 //   1. No frame of the list is empty; together they are the disk, without gaps.
-//   2. A frame takes 16 bytes of memory, 4 more with a checksum, and a share of
-//   the sums: every kStride-th frame is
+//   2. A frame takes 16 bytes of memory, 4 more with a checksum, and a share of the sums: every kStride-th frame is
 //      found by binary search, those in between by adding up.
 #pragma once
 
@@ -24,10 +23,9 @@ struct Frame {
 
 class Frames {
  public:
-  /// Adds a frame behind the others. Limit when the list or the disk becomes
-  /// too long. Frames without content are passed over. Either all frames have a
-  /// checksum, or none has.
-  Result<void> append(const Frame &frame);
+  /// Adds a frame behind the others. Limit when the list or the disk becomes too long. Frames without content are
+  /// passed over. Either all frames have a checksum, or none has.
+  Result<void> append(const Frame& frame);
 
   [[nodiscard]] std::size_t count() const { return entries_.size(); }
   [[nodiscard]] Frame frame(std::size_t index) const;

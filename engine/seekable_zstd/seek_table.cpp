@@ -23,11 +23,11 @@ struct Shape {
   [[nodiscard]] std::uint64_t content_bytes() const { return entries * entry_bytes() + kSeekTableFooter; }
 };
 
-Failure invalid(const HostFile &file, std::string_view why) {
+Failure invalid(const HostFile& file, std::string_view why) {
   return fail(ErrorKind::InvalidImage, "{}: its seek table is damaged: {}", file.name(), why);
 }
 
-Result<std::optional<Shape>> find_table(HostFile &file) {
+Result<std::optional<Shape>> find_table(HostFile& file) {
   TRY(const ByteCount size, file.size());
   if (size.value() < kSeekTableFooter + kSkippableHeader) return std::optional<Shape>();
   std::array<std::byte, kSeekTableFooter> footer{};
@@ -45,7 +45,7 @@ Result<std::optional<Shape>> find_table(HostFile &file) {
   return std::optional(shape);
 }
 
-Result<void> check_table_frame(HostFile &file, const Shape &shape) {
+Result<void> check_table_frame(HostFile& file, const Shape& shape) {
   std::array<std::byte, kSkippableHeader> head{};
   CHECK(file.read(shape.table, head));
   const std::span<const std::byte> bytes = head;
@@ -58,7 +58,7 @@ Result<void> check_table_frame(HostFile &file, const Shape &shape) {
 // Adds up the entries of a part of the table, and where their frames are.
 class Reading {
  public:
-  Reading(const HostFile &file, const Shape &shape) : file_(file), shape_(shape) {}
+  Reading(const HostFile& file, const Shape& shape) : file_(file), shape_(shape) {}
 
   Result<void> add(std::span<const std::byte> entries) {
     for (std::uint64_t at = 0; at < entries.size(); at += shape_.entry_bytes()) {
@@ -78,15 +78,15 @@ class Reading {
   }
 
  private:
-  const HostFile &file_;
-  const Shape &shape_;
+  const HostFile& file_;
+  const Shape& shape_;
   HostOffset next_;
   Frames frames_;
 };
 
 }  // namespace
 
-Result<std::optional<Frames>> read_seek_table(HostFile &file) {
+Result<std::optional<Frames>> read_seek_table(HostFile& file) {
   TRY(const std::optional<Shape> shape, find_table(file));
   if (!shape) return std::optional<Frames>();
   CHECK(check_table_frame(file, *shape));

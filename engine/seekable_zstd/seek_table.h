@@ -1,5 +1,4 @@
-// The table at the end of a seekable zstd file
-// (zstd_seekable_compression_format.md, version 0.1.0).
+// The table at the end of a seekable zstd file (zstd_seekable_compression_format.md, version 0.1.0).
 #pragma once
 
 #include <optional>
@@ -14,9 +13,8 @@ inline constexpr std::uint32_t kSeekableMagic = 0x8F92EAB1;   // the last bytes 
 inline constexpr std::size_t kSeekTableFooter = 9;            // number of entries, descriptor, magic
 inline constexpr std::size_t kPlainEntry = 8;                 // stored and held bytes; four more with a checksum
 
-/// The frames as the table tells of them, or nothing when the file does not end
-/// with a seek table. InvalidImage for a table that cannot be true of this
-/// file, Limit for too many frames. Frames are not looked at.
-Result<std::optional<Frames>> read_seek_table(HostFile &file);
+/// The frames as the table tells of them, or nothing when the file does not end with a seek table. InvalidImage for a
+/// table that cannot be true of this file, Limit for too many frames. Frames are not looked at.
+Result<std::optional<Frames>> read_seek_table(HostFile& file);
 
 }  // namespace flatimg::seekable_zstd

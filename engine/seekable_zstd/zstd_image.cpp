@@ -24,13 +24,13 @@ std::ptrdiff_t frames_at_once(ByteCount budget, ByteCount largest) {
 // One of those who may decode now.
 class Turn {
  public:
-  explicit Turn(std::counting_semaphore<> &turns) : turns_(turns) { turns_.acquire(); }
+  explicit Turn(std::counting_semaphore<>& turns) : turns_(turns) { turns_.acquire(); }
   ~Turn() { turns_.release(); }
-  Turn(const Turn &) = delete;
-  Turn &operator=(const Turn &) = delete;
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
 
  private:
-  std::counting_semaphore<> &turns_;
+  std::counting_semaphore<>& turns_;
 };
 
 }  // namespace
@@ -58,7 +58,7 @@ Result<Extent> ZstdImage::map(GuestRange want, Look /*look*/) {
   return Extent{intersection(want, place.where), Encoded{place.index, place.where}};
 }
 
-Result<std::shared_ptr<const AlignedBytes>> ZstdImage::decode(const Encoded &encoded) {
+Result<std::shared_ptr<const AlignedBytes>> ZstdImage::decode(const Encoded& encoded) {
   return decoded_.get_or_decode(encoded.token, [&] {
     const Turn turn(decoding_);
     return decode_frame(*file_, frames_.frames.frame(encoded.token));

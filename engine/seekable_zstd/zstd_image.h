@@ -1,11 +1,9 @@
 // An open zstd file.
 //
 // Invariants:
-//   1. The map never changes and nothing is ever written: any thread may map
-//   and decode at any time.
-//   2. Frames that are kept and those that are being decoded take at most the
-//   budget together, beside the list of frames
-//      and what readers still hold.
+//   1. The map never changes and nothing is ever written: any thread may map and decode at any time.
+//   2. Frames that are kept and those that are being decoded take at most the budget together, beside the list of
+//      frames and what readers still hold.
 #pragma once
 
 #include <memory>
@@ -31,10 +29,10 @@ class ZstdImage final : public Image {
   /// Errors as read_frames(); takes long where frames do not state their size.
   static Result<std::unique_ptr<ZstdImage>> open(std::unique_ptr<HostFile> file, OpenOptions options);
 
-  [[nodiscard]] const Traits &traits() const override { return traits_; }
+  [[nodiscard]] const Traits& traits() const override { return traits_; }
   [[nodiscard]] ByteCount size() const override { return frames_.frames.size(); }
   Result<Extent> map(GuestRange want, Look look) override;
-  Result<std::shared_ptr<const AlignedBytes>> decode(const Encoded &encoded) override;
+  Result<std::shared_ptr<const AlignedBytes>> decode(const Encoded& encoded) override;
   Result<void> flush() override { return {}; }
   Result<void> close() override { return {}; }
   std::optional<ByteCount> known_data_bytes() override { return size(); }

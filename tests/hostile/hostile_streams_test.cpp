@@ -1,5 +1,4 @@
-// Android sparse and zstd files that claim far more than they hold: opened or
-// refused within a second and 64 MiB.
+// Android sparse and zstd files that claim far more than they hold: opened or refused within a second and 64 MiB.
 #include "hostile/hostile_image.h"
 #include "support/sparse_builder.h"
 #include "support/zstd_builder.h"
@@ -14,7 +13,7 @@ using test::ZstdBuilder;
 class HostileStream : public ::testing::Test {
  protected:
   // Opens it without naming a format and reads the beginning.
-  Verdict read(const std::string &bytes) {
+  Verdict read(const std::string& bytes) {
     const std::string path = directory_.write("image", bytes);
     const Verdict verdict = test::in_cage([&] {
       catalog::OpenRequest request = test::request_for(path, Access::ReadWrite);
@@ -25,11 +24,11 @@ class HostileStream : public ::testing::Test {
     EXPECT_TRUE(test::contents_of(path) == bytes);
     return verdict;
   }
-  void expect_read(const std::string &bytes) {
+  void expect_read(const std::string& bytes) {
     const Verdict verdict = read(bytes);
     EXPECT_EQ(verdict.kind, Verdict::Kind::Success) << ::testing::PrintToString(verdict);
   }
-  void expect_refused(const std::string &bytes, ErrorKind kind) {
+  void expect_refused(const std::string& bytes, ErrorKind kind) {
     const Verdict verdict = read(bytes);
     EXPECT_EQ(verdict.kind, Verdict::Kind::Failure) << ::testing::PrintToString(verdict);
     EXPECT_EQ(verdict.error, kind) << verdict.text;

@@ -1,5 +1,4 @@
-// zstd files of the usual tools: read byte-equal when their frames are small,
-// and refused with the way out otherwise.
+// zstd files of the usual tools: read byte-equal when their frames are small, and refused with the way out otherwise.
 #include "interop/both_programs.h"
 #include "support/zstd_builder.h"
 
@@ -10,7 +9,7 @@ class Zstd : public BothPrograms {
  protected:
   void SetUp() override {
     BothPrograms::SetUp();
-    for (const char *program : {"zstd", "pzstd"}) {
+    for (const char* program : {"zstd", "pzstd"}) {
       if (!has_program(program)) GTEST_SKIP() << program << " is not installed";
     }
     std::string disk;
@@ -18,13 +17,13 @@ class Zstd : public BothPrograms {
     disk.resize(disk.size() / 512 * 512);
     directory_.write("disk.raw", disk);
   }
-  void expect_equal(const std::string &image) {
+  void expect_equal(const std::string& image) {
     const Finished finished = flatimg({"compare", "-F", "raw", image, "disk.raw"});
     EXPECT_EQ(finished.exit_code, 0) << image << ": " << finished.output;
     EXPECT_EQ(finished.output, "Images are identical.\n");
     EXPECT_EQ(flatimg({"check", "--data", image}).exit_code, 0);
   }
-  static std::string only_line(const Finished &finished) {
+  static std::string only_line(const Finished& finished) {
     EXPECT_EQ(finished.output.find('\n'), finished.output.size() - 1) << finished.output;
     return finished.output;
   }
@@ -44,7 +43,7 @@ TEST_F(Zstd, FilesOfTheUsualToolsReadByteEqual) {
   must({"sh", "-c",
         "split -b 1M disk.raw part.; for p in part.*; do zstd -q -1 $p; done; "
         "cat part.*.zst > cat.zst"});
-  for (const char *image : {"pzstd.zst", "pieces.zst", "cat.zst"}) expect_equal(image);
+  for (const char* image : {"pzstd.zst", "pieces.zst", "cat.zst"}) expect_equal(image);
 }
 
 TEST_F(Zstd, ASeekableFileIsReadByEverybody) {
@@ -55,7 +54,7 @@ TEST_F(Zstd, ASeekableFileIsReadByEverybody) {
   const auto info = json_in(flatimg({"info", "--output=json", "seekable.zst"}).output);
   EXPECT_EQ(info["format"], "zstd");
   EXPECT_EQ(info["virtual-size"], std::filesystem::file_size(directory_ / "disk.raw"));
-  const auto &details = info["format-specific"]["data"];
+  const auto& details = info["format-specific"]["data"];
   EXPECT_EQ(details["frames"], 107);
   EXPECT_EQ(details["largest-frame"], 131072);
   EXPECT_EQ(details["seek-table"], true);
@@ -64,7 +63,7 @@ TEST_F(Zstd, ASeekableFileIsReadByEverybody) {
 
 TEST_F(Zstd, TheWayOutOfOneLargeFrameWorks) {
   must({"zstd", "-q", "disk.raw", "-o", "large.zst"});
-  for (const char *command : {"info", "check", "map"}) {
+  for (const char* command : {"info", "check", "map"}) {
     const Finished refused = flatimg({command, "large.zst"});
     EXPECT_EQ(refused.exit_code, 1);
     EXPECT_NE(only_line(refused).find("frame 0 holds 13999616 bytes"), std::string::npos) << refused.output;

@@ -1,5 +1,4 @@
-// zstd files mounted: the flat file, a file system inside, loop devices,
-// overlays.
+// zstd files mounted: the flat file, a file system inside, loop devices, overlays.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -30,7 +29,7 @@ class ZstdMount : public ::testing::Test {
     if (IsSkipped()) return;
     EXPECT_EQ(shell("sha256sum < " + image_).output, before_);
   }
-  void expect_runs(const std::string &script) {
+  void expect_runs(const std::string& script) {
     const auto finished = shell("cd " + dir_.path().string() + "; " + script);
     EXPECT_EQ(finished.exit_code, 0) << finished.output;
   }
@@ -66,13 +65,10 @@ TEST_F(ZstdMount, IsWrittenThroughAnOverlay) {
   MountedImage mounted(image_, mountpoint_, {"overlay=" + (dir_ / "over.qcow2")});
   ASSERT_TRUE(mounted.mounted());
   expect_runs("head -c 3000 /dev/urandom > new; for f in " + mounted.flat() +
-              " disk.raw; do dd if=new of=$f bs=1000 seek=77 "
-              "conv=notrunc,fsync status=none; done; cmp disk.raw " +
+              " disk.raw; do dd if=new of=$f bs=1000 seek=77 conv=notrunc,fsync status=none; done; cmp disk.raw " +
               mounted.flat());
   mounted.unmount();
-  expect_runs(kQemuCheck +
-              "; $FLATIMG compare -F raw "
-              "over.qcow2 disk.raw");
+  expect_runs(kQemuCheck + "; $FLATIMG compare -F raw over.qcow2 disk.raw");
 }
 
 TEST_F(ZstdMount, WithFramesBeyondItsBudgetIsOneClearLine) {

@@ -13,13 +13,13 @@ using test::ZstdBuilder;
 
 constexpr ByteCount kMost = 16_MiB;
 
-CheckReport report_on(const ZstdBuilder &image) {
+CheckReport report_on(const ZstdBuilder& image) {
   const auto file = image.file();
   auto report = check(*file, kMost);
   EXPECT_TRUE(report) << report.error().text;
   return *report;
 }
-CheckReport data_report_on(const ZstdBuilder &image) {
+CheckReport data_report_on(const ZstdBuilder& image) {
   const auto file = image.file();
   auto report = check_with_data(*file, kMost);
   EXPECT_TRUE(report) << report.error().text;

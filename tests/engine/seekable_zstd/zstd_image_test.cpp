@@ -20,11 +20,11 @@ using Checksums = ZstdBuilder::Checksums;
 
 constexpr ByteCount kBudget = 4_MiB;
 
-Result<std::unique_ptr<ZstdImage>> open(const ZstdBuilder &image, ByteCount budget = kBudget) {
+Result<std::unique_ptr<ZstdImage>> open(const ZstdBuilder& image, ByteCount budget = kBudget) {
   return ZstdImage::open(image.file(), {budget, ""});
 }
 
-std::unique_ptr<Disk> disk_of(const ZstdBuilder &image, ByteCount budget = kBudget) {
+std::unique_ptr<Disk> disk_of(const ZstdBuilder& image, ByteCount budget = kBudget) {
   auto opened = open(image, budget);
   EXPECT_TRUE(opened) << opened.error().text;
   std::vector<std::unique_ptr<Image>> chain;
@@ -32,7 +32,7 @@ std::unique_ptr<Disk> disk_of(const ZstdBuilder &image, ByteCount budget = kBudg
   return std::make_unique<Disk>(std::move(chain), DiskOptions{});
 }
 
-void expect_shows(Disk &disk, const std::string &expected) {
+void expect_shows(Disk& disk, const std::string& expected) {
   ASSERT_EQ(disk.size().value(), expected.size());
   std::vector<std::byte> out(expected.size());
   ASSERT_THAT(disk.read(GuestOffset(0), out), Succeeds());
@@ -106,7 +106,7 @@ TEST(ZstdImage, DecodesAFrameOnceForManySmallReads) {
   const auto disk = disk_of(image);
   std::vector<std::byte> out(100);
   for (std::size_t at = 0; at < 100'000; at += 100) ASSERT_THAT(disk->read(GuestOffset(at), out), Succeeds());
-  for (const auto &[name, count] : disk->counters()) {
+  for (const auto& [name, count] : disk->counters()) {
     if (name == "decoded-cache-misses") {
       EXPECT_EQ(count, 1u);
     }
@@ -133,7 +133,7 @@ TEST(ZstdImage, TakesNoFrameThatItsBudgetDoesNotHold) {
   incompressible.frame(letters(3u << 20, 1), Size::Unstated);
   ZstdBuilder bomb;
   bomb.add(ZstdBuilder::bomb(1000), "");
-  for (const ZstdBuilder *image : {&stated, &unstated, &listed, &incompressible, &bomb}) {
+  for (const ZstdBuilder* image : {&stated, &unstated, &listed, &incompressible, &bomb}) {
     const auto opened = open(*image, 4_MiB);
     ASSERT_THAT(opened, FailsWith(ErrorKind::Limit,
                                   "raise cache-size, or make a file with smaller frames: zstd -dc "
@@ -146,7 +146,7 @@ TEST(ZstdImage, TakesNoFrameThatItsBudgetDoesNotHold) {
 }
 
 TEST(ZstdImage, NoticesWhenAFrameIsNotWhatTheTableSays) {
-  const auto read_all = [](const ZstdBuilder &image) {
+  const auto read_all = [](const ZstdBuilder& image) {
     const auto disk = disk_of(image);
     std::vector<std::byte> out(disk->size().value());
     return disk->read(GuestOffset(0), out);
@@ -155,7 +155,7 @@ TEST(ZstdImage, NoticesWhenAFrameIsNotWhatTheTableSays) {
     ZstdBuilder image;
     image.frame(letters(1000, 1));
     image.frame(letters(1000, 2));
-    auto &entries = image.entries();
+    auto& entries = image.entries();
     if (member == 0) --entries[0].content, ++entries[1].content;
     if (member == 1) ++entries[0].content, --entries[1].content;
     if (member == 2) ++entries[0].checksum;
