@@ -6,11 +6,6 @@ namespace flatimg::android_sparse {
 
 namespace {
 
-// Headers that lie close together are read many at once; between them there may be megabytes of data.
-constexpr std::size_t kNearWindow = 65536;
-constexpr std::size_t kFarWindow = 512;
-constexpr std::uint64_t kNear = 1024;
-
 constexpr std::uint16_t kVendorLz4 = 0xCAC5;
 
 std::string_view name_of(ChunkKind kind) {
@@ -34,21 +29,6 @@ Result<ChunkReader> ChunkReader::of(HostFile& file, const Header& header) {
   return ChunkReader(file, header, size);
 }
 
-// The caller knows that they lie within the file.
-Result<std::span<const std::byte>> ChunkReader::bytes(std::uint64_t at, std::size_t count) {
-  const std::uint64_t window_end = window_at_ + window_.size();
-  if (at < window_at_ || at + count > window_end) {
-    const bool near = at >= window_at_ && at <= window_end + kNear;
-    window_.resize(near ? kNearWindow : kFarWindow);
-    window_at_ = at;
-    if (auto read = file_->read(HostOffset(at), window_); !read) {
-      window_.clear();
-      return Failure(std::move(read.error()));
-    }
-  }
-  return std::span<const std::byte>(window_).subspan(at - window_at_, count);
-}
-
 Failure ChunkReader::invalid(const Chunk& chunk, std::string_view why) const {
   return fail(ErrorKind::InvalidImage, "{}: chunk {} ({}) {}", file_->name(), chunk.number, name_of(chunk.kind), why);
 }
@@ -70,7 +50,7 @@ Result<Chunk> ChunkReader::read_chunk() {
     return fail(ErrorKind::InvalidImage, "{}: the file ends at chunk {} of {}: it is incomplete", file_->name(), read_,
                 header_->chunks);
   }
-  TRY(const auto head, bytes(at_, kChunkHeaderLength));
+  TRY(const auto head, reader_.read({HostOffset(at_), ByteCount(kChunkHeaderLength)}));
   const auto kind = load_le<std::uint16_t>(head, 0);
   const auto reserved = load_le<std::uint16_t>(head, 2);
   const auto blocks = load_le<std::uint32_t>(head, 4);
@@ -87,7 +67,7 @@ Result<Chunk> ChunkReader::read_chunk() {
   if (chunk.kind == ChunkKind::Crc32) chunk.blocks = 0;
   CHECK(judge(chunk, total_bytes - header_->chunk_header_length));
   if (chunk.kind == ChunkKind::Fill || chunk.kind == ChunkKind::Crc32) {
-    TRY(const auto word, bytes(chunk.body.value(), sizeof chunk.word));
+    TRY(const auto word, reader_.read({chunk.body, ByteCount(sizeof chunk.word)}));
     chunk.word = load_le<std::uint32_t>(word, 0);
   }
   note_oddities(reserved, blocks, chunk.kind);

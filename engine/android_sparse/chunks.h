@@ -8,11 +8,9 @@
 #pragma once
 
 #include <optional>
-#include <span>
-#include <vector>
 
 #include "android_sparse/header.h"
-#include "host/host_file.h"
+#include "host/record_reader.h"
 
 namespace flatimg::android_sparse {
 
@@ -53,9 +51,8 @@ class ChunkReader {
 
  private:
   ChunkReader(HostFile& file, const Header& header, ByteCount file_size)
-      : file_(&file), header_(&header), file_size_(file_size.value()), at_(header.header_length) {}
+      : file_(&file), header_(&header), file_size_(file_size.value()), at_(header.header_length), reader_(file) {}
 
-  Result<std::span<const std::byte>> bytes(std::uint64_t at, std::size_t count);
   Result<Chunk> read_chunk();
   Result<void> judge(const Chunk& chunk, std::uint64_t body_bytes) const;
   Result<void> judge_end() const;
@@ -69,8 +66,7 @@ class ChunkReader {
   std::uint32_t read_ = 0;
   std::uint32_t blocks_ = 0;  // covered so far
   Oddities oddities_;
-  std::vector<std::byte> window_;
-  std::uint64_t window_at_ = 0;
+  RecordReader reader_;
 };
 
 }  // namespace flatimg::android_sparse

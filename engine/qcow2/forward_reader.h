@@ -1,25 +1,20 @@
 // Reads entries of varying length one behind the other (snapshot table, bitmap directory), through a small buffer.
 #pragma once
 
-#include "base/aligned_buffer.h"
-#include "host/host_file.h"
+#include "host/record_reader.h"
 
 namespace flatimg::qcow2 {
 
 class ForwardReader {
  public:
-  ForwardReader(HostFile& file, HostOffset begin) : file_(&file), begin_(begin) {}
+  ForwardReader(HostFile& file, HostOffset begin) : reader_(file), begin_(begin) {}
 
   /// The next bytes (at most 64 KiB); valid until the next call. What lies beyond the end of the file is zeroes.
   Result<std::span<const std::byte>> next(std::size_t bytes) {
-    if (bytes > kWindow) return fail(ErrorKind::Limit, "an entry with {} bytes in one piece is too long", bytes);
-    if (taken_ < window_begin_ || taken_ + bytes > window_begin_ + window_) {
-      window_ = 0;  // nothing is there while the read may fail
-      CHECK(file_->read(begin_ + ByteCount(taken_), buffer_.at_least(kWindow)));
-      window_begin_ = taken_;
-      window_ = kWindow;
+    if (bytes > RecordReader::kLargestRecord.value()) {
+      return fail(ErrorKind::Limit, "an entry with {} bytes in one piece is too long", bytes);
     }
-    const auto found = buffer_.view(kWindow).subspan(taken_ - window_begin_, bytes);
+    TRY(const auto found, reader_.read({begin_ + ByteCount(taken_), ByteCount(bytes)}));
     taken_ += bytes;
     return found;
   }
@@ -29,14 +24,9 @@ class ForwardReader {
   [[nodiscard]] ByteCount taken() const { return ByteCount(taken_); }
 
  private:
-  static constexpr std::size_t kWindow = 65536;
-
-  HostFile* file_;
+  RecordReader reader_;
   HostOffset begin_;
   std::uint64_t taken_ = 0;
-  std::uint64_t window_begin_ = 0;
-  std::size_t window_ = 0;
-  AlignedBuffer buffer_;
 };
 
 }  // namespace flatimg::qcow2

@@ -6,10 +6,6 @@ namespace flatimg::seekable_zstd {
 
 namespace {
 
-// Headers that lie close together are read many at once; between two of them there may be 128 KiB of data.
-constexpr std::size_t kNearWindow = 65536;
-constexpr std::size_t kFarWindow = 512;
-constexpr std::uint64_t kNear = 1024;
 constexpr std::uint64_t kFrameChecksum = 4;
 
 // What an honest encoder may add to data that does not compress.
@@ -29,21 +25,6 @@ Result<FrameScan> FrameScan::of(HostFile& file, ByteCount most) {
   return FrameScan(file, most, size);
 }
 
-// Zeroes behind the end of the file.
-Result<std::span<const std::byte>> FrameScan::bytes(std::uint64_t at, std::size_t count) {
-  const std::uint64_t window_end = window_at_ + window_.size();
-  if (at < window_at_ || at + count > window_end) {
-    const bool near = at >= window_at_ && at <= window_end + kNear;
-    window_.resize(near ? kNearWindow : kFarWindow);
-    window_at_ = at;
-    if (auto read = file_->read(HostOffset(at), window_); !read) {
-      window_.clear();
-      return Failure(std::move(read.error()));
-    }
-  }
-  return std::span<const std::byte>(window_).subspan(at - window_at_, count);
-}
-
 Failure FrameScan::cut_off() const {
   return fail(ErrorKind::InvalidImage, "{}: the file ends within its frame {}: it is incomplete", file_->name(),
               number_);
@@ -52,7 +33,7 @@ Failure FrameScan::cut_off() const {
 Result<std::optional<FoundFrame>> FrameScan::next() {
   for (;; ++number_) {
     if (at_ == file_size_) return std::optional<FoundFrame>();
-    TRY(const auto head, bytes(at_, kLongestFrameHeader));
+    TRY(const auto head, reader_.read({HostOffset(at_), ByteCount(kLongestFrameHeader)}));
     const auto magic = load_le<std::uint32_t>(head, 0);
     if (magic == kFrameMagic) break;
     if (!is_skippable(magic)) {
@@ -62,7 +43,7 @@ Result<std::optional<FoundFrame>> FrameScan::next() {
     if (length > file_size_ - at_) return cut_off();
     at_ += length;
   }
-  TRY(const auto head, bytes(at_, kLongestFrameHeader));
+  TRY(const auto head, reader_.read({HostOffset(at_), ByteCount(kLongestFrameHeader)}));
   auto header = parse_frame_header(head);
   if (!header) return Failure(std::move(header.error()).within(fmt::format("{}: byte {}", file_->name(), at_)));
   TRY(const FoundFrame frame, walk_frame(*header));
@@ -95,7 +76,7 @@ Result<FrameScan::Blocks> FrameScan::walk_blocks(std::uint64_t begin) {
   Blocks blocks{begin};
   for (bool last = false; !last;) {
     if (blocks.end + kBlockHeader > file_size_) return cut_off();
-    TRY(const auto head, bytes(blocks.end, kBlockHeader));
+    TRY(const auto head, reader_.read({HostOffset(blocks.end), ByteCount(kBlockHeader)}));
     const BlockHeader block = parse_block_header(head);
     const bool too_long = block.kind != BlockHeader::Kind::Rle && block.size > kMostBlockContent;
     if (block.kind == BlockHeader::Kind::Reserved || too_long) {

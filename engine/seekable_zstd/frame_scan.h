@@ -4,10 +4,9 @@
 // by its blocks, or is known to hold no more than at_most.
 #pragma once
 
-#include <functional>
-#include <vector>
+#include <optional>
 
-#include "host/host_file.h"
+#include "host/record_reader.h"
 #include "seekable_zstd/frame_header.h"
 
 namespace flatimg::seekable_zstd {
@@ -32,9 +31,8 @@ class FrameScan {
 
  private:
   FrameScan(HostFile& file, ByteCount most, ByteCount file_size)
-      : file_(&file), most_(most), file_size_(file_size.value()) {}
+      : file_(&file), most_(most), file_size_(file_size.value()), reader_(file) {}
 
-  Result<std::span<const std::byte>> bytes(std::uint64_t at, std::size_t count);
   Result<FoundFrame> walk_frame(const FrameHeader& header);
   struct Blocks {
     std::uint64_t end = 0;         // in the file
@@ -51,8 +49,7 @@ class FrameScan {
   std::uint64_t file_size_;
   std::uint64_t at_ = 0;  // of the next frame
   std::uint64_t number_ = 0;
-  std::vector<std::byte> window_;
-  std::uint64_t window_at_ = 0;
+  RecordReader reader_;
 };
 
 /// The error for a frame that is too large, with the ways out. `what` says how large it is.
