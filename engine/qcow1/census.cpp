@@ -57,8 +57,7 @@ Result<void> Census::note_data(GuestOffset guest, const Meaning& meaning) {
 }
 
 // Data may end behind the file (the rest is zeroes), a compressed stream may not.
-Result<void> Census::note(GuestOffset guest, std::uint64_t entry) {
-  const Meaning meaning = layout_.meaning(entry);
+Result<void> Census::note(GuestOffset guest, const Meaning& meaning) {
   const bool whole = meaning.kind == Kind::Compressed;
   if (meaning.host >= end_of(file_size_) || (whole && meaning.range().end() > end_of(file_size_))) {
     report_.corruption("guest byte {} is stored at byte {}, behind the end of the file", guest.value(),
@@ -68,27 +67,16 @@ Result<void> Census::note(GuestOffset guest, std::uint64_t entry) {
   return note_data(guest, meaning);
 }
 
-Result<void> Census::walk_table(TableScan& scan, std::uint64_t l1_index) {
-  const HostOffset table(table_.words[l1_index]);
-  const GuestOffset first(l1_index * layout_.span().value());
-  CHECK(use({table, table + layout_.table_bytes(), GuestOffset(), Use::What::Table}));
-  return scan.entries(table, layout_, [&](std::uint64_t nth, std::uint64_t entry) {
-    return note(first + layout_.cluster() * nth, entry);
-  });
-}
-
 Result<void> Census::walk(const Progress& progress) {
   TRY(file_size_, file_.size());
   report_.total_clusters = ceil_divide(header_.size.value(), layout_.cluster().value());
   CHECK(use({HostOffset(0), HostOffset(0) + header_.own_bytes(), GuestOffset(), Use::What::Table}));
   CHECK(use({header_.l1_table, header_.l1_range().end(), GuestOffset(), Use::What::Table}));
-  TableScan scan(file_);
-  for (std::uint64_t index = 0; index < table_.words.size(); ++index) {
-    tell(progress, index, table_.words.size());
-    if (table_.words[index] != 0) CHECK(walk_table(scan, index));
-  }
-  tell(progress, 1, 1);
-  return {};
+  const auto use_table = [&](HostOffset table) {
+    return use({table, table + layout_.table_bytes(), GuestOffset(), Use::What::Table});
+  };
+  const auto note_cluster = [&](GuestOffset guest, const Meaning& meaning) { return note(guest, meaning); };
+  return TableScan(file_, layout_).walk(table_, {.cluster = note_cluster, .table = use_table, .progress = progress});
 }
 
 // --- judging --------------------------------------------------------------------------------------------------------
@@ -120,23 +108,14 @@ Result<void> check_data_lies_in_file(HostFile& file, const Header& header, const
   constexpr ByteCount kMostTables = 4_MiB;
   const Layout layout(header);
   TRY(const ByteCount size, file.size());
-  TableScan scan(file);
-  std::uint64_t tables_left = std::max<std::uint64_t>(1, kMostTables / layout.table_bytes());
-  for (std::uint64_t index = 0; index < table.words.size() && tables_left > 0; ++index) {
-    if (table.words[index] == 0) continue;
-    --tables_left;
-    const GuestOffset first(index * layout.span().value());
-    CHECK(scan.entries(
-        HostOffset(table.words[index]), layout, [&](std::uint64_t nth, std::uint64_t entry) -> Result<void> {
-          const Meaning meaning = layout.meaning(entry);
-          if (meaning.host < end_of(size)) return {};
-          return fail(ErrorKind::InvalidImage,
-                      "{}: guest byte {} is stored at byte {}, behind the end of the file: the image is "
-                      "truncated",
-                      shown(file.name()), (first + layout.cluster() * nth).value(), meaning.host.value());
-        }));
-  }
-  return {};
+  const auto check = [&](GuestOffset guest, const Meaning& meaning) -> Result<void> {
+    if (meaning.host < end_of(size)) return {};
+    return fail(ErrorKind::InvalidImage,
+                "{}: guest byte {} is stored at byte {}, behind the end of the file: the image is truncated",
+                shown(file.name()), guest.value(), meaning.host.value());
+  };
+  const std::uint64_t most_tables = std::max<std::uint64_t>(1, kMostTables / layout.table_bytes());
+  return TableScan(file, layout).walk(table, {.cluster = check, .most_tables = most_tables});
 }
 
 }  // namespace flatimg::qcow1

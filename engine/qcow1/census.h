@@ -20,8 +20,6 @@ class HostFile;
 
 namespace flatimg::qcow1 {
 
-class TableScan;
-
 class Census {
  public:
   /// Walks all tables. Fails only where the host cannot read, or where there is more than can be kept in mind.
@@ -43,8 +41,7 @@ class Census {
   Census(HostFile& file, const Header& header, const L1Table& table)
       : file_(file), header_(header), table_(table), layout_(header) {}
   Result<void> walk(const Progress& progress);
-  Result<void> walk_table(TableScan& scan, std::uint64_t l1_index);
-  Result<void> note(GuestOffset guest, std::uint64_t entry);
+  Result<void> note(GuestOffset guest, const Meaning& meaning);
   Result<void> note_data(GuestOffset guest, const Meaning& meaning);
   Result<void> use(Use use);
   void find_overlaps();

@@ -46,18 +46,9 @@ Result<CheckReport> with_data_checked(HostFile& file, const Header& header, Chec
                                       const Progress& progress) {
   TRY(const L1Table table, read_l1_table(file, header));
   TRY(const ByteCount size, file.size());
-  const Layout layout(header);
   DataCheck data(file, header, size, report);
-  TableScan scan(file);
-  for (std::uint64_t index = 0; index < table.words.size(); ++index) {
-    tell(progress, index, table.words.size());
-    if (table.words[index] == 0) continue;
-    const GuestOffset first(index * layout.span().value());
-    CHECK(scan.entries(HostOffset(table.words[index]), layout, [&](std::uint64_t nth, std::uint64_t entry) {
-      return data.look_at(first + layout.cluster() * nth, layout.meaning(entry));
-    }));
-  }
-  tell(progress, 1, 1);
+  const auto look = [&](GuestOffset guest, const Meaning& meaning) { return data.look_at(guest, meaning); };
+  CHECK(TableScan(file, Layout(header)).walk(table, {.cluster = look, .progress = progress}));
   return report;
 }
 

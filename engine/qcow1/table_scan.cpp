@@ -14,8 +14,9 @@ Result<HostRange> TableScan::data_in(HostRange table) {
   return intersection(table, data_);
 }
 
-Result<void> TableScan::entries(HostOffset table, const Layout& layout, const Visit& visit) {
-  HostRange left{table, layout.table_bytes()};
+// Shows every entry of the table that is not 0, with its index.
+Result<void> TableScan::entries(HostOffset table, const Visit& visit) {
+  HostRange left{table, layout_.table_bytes()};
   while (!left.empty()) {
     TRY(const HostRange data, data_in(left));
     if (data.empty()) break;
@@ -28,6 +29,23 @@ Result<void> TableScan::entries(HostOffset table, const Layout& layout, const Vi
     }
     left = HostRange::between(data.end(), left.end());
   }
+  return {};
+}
+
+Result<void> TableScan::walk(const L1Table& l1, const TableWalk& walk) {
+  std::uint64_t tables_left = walk.most_tables;
+  for (std::uint64_t index = 0; index < l1.words.size() && tables_left > 0; ++index) {
+    tell(walk.progress, index, l1.words.size());
+    if (l1.words[index] == 0) continue;
+    --tables_left;
+    const HostOffset table(l1.words[index]);
+    const GuestOffset first(index * layout_.span().value());
+    if (walk.table) CHECK(walk.table(table));
+    CHECK(entries(table, [&](std::uint64_t nth, std::uint64_t entry) {
+      return walk.cluster(first + layout_.cluster() * nth, layout_.meaning(entry));
+    }));
+  }
+  tell(walk.progress, 1, 1);
   return {};
 }
 
