@@ -19,7 +19,7 @@ struct Header;
 /// cannot be one) is an error of kind InvalidImage or CorruptImage.
 Result<CheckReport> check(HostFile& file, const Header& header, const Progress& progress = {});
 
-/// The report with a corruption for each compressed cluster that cannot be decoded.
+/// The report with a corruption for each compressed cluster that cannot be decoded. Takes all processors.
 Result<CheckReport> with_data_checked(HostFile& file, const Header& header, CheckReport report,
                                       const Progress& progress = {});
 

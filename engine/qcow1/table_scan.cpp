@@ -32,20 +32,20 @@ Result<void> TableScan::entries(HostOffset table, const Visit& visit) {
   return {};
 }
 
-Result<void> TableScan::walk(const L1Table& l1, const TableWalk& walk) {
-  std::uint64_t tables_left = walk.most_tables;
+Result<void> TableScan::walk(const L1Table& l1, const TableWalk& wanted) {
+  std::uint64_t tables_left = wanted.most_tables;
   for (std::uint64_t index = 0; index < l1.words.size() && tables_left > 0; ++index) {
-    tell(walk.progress, index, l1.words.size());
+    tell(wanted.progress, index, l1.words.size());
     if (l1.words[index] == 0) continue;
     --tables_left;
     const HostOffset table(l1.words[index]);
     const GuestOffset first(index * layout_.span().value());
-    if (walk.table) CHECK(walk.table(table));
+    if (wanted.table) CHECK(wanted.table(table));
     CHECK(entries(table, [&](std::uint64_t nth, std::uint64_t entry) {
-      return walk.cluster(first + layout_.cluster() * nth, layout_.meaning(entry));
+      return wanted.cluster(first + layout_.cluster() * nth, layout_.meaning(entry));
     }));
   }
-  tell(walk.progress, 1, 1);
+  tell(wanted.progress, 1, 1);
   return {};
 }
 

@@ -26,7 +26,7 @@ class TableScan {
   TableScan(HostFile& file, const Layout& layout) : file_(file), layout_(layout) {}
 
   /// Walks the tables that `l1` names. Fails where the host cannot read.
-  Result<void> walk(const L1Table& l1, const TableWalk& walk);
+  Result<void> walk(const L1Table& l1, const TableWalk& wanted);
 
  private:
   using Visit = std::function<Result<void>(std::uint64_t index, std::uint64_t entry)>;

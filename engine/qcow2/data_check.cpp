@@ -1,13 +1,11 @@
 #include "qcow2/data_check.h"
 
-#include <algorithm>
-#include <atomic>
-#include <thread>
 #include <unordered_set>
 
 #include "base/checked.h"
 #include "base/endian.h"
 #include "base/limits.h"
+#include "base/side_by_side.h"
 #include "base/text.h"
 #include "codec/deflate.h"
 #include "codec/zstd.h"
@@ -60,8 +58,7 @@ class DataCheck {
   };
   DataCheck(HostFile& file, const Header& header, TableScan scan, ByteCount file_size, Telling telling)
       : layout_(header), scan_(std::move(scan)), file_size_(file_size), telling_(std::move(telling)) {
-    const unsigned processors = std::clamp(std::thread::hardware_concurrency(), 1u, 64u);
-    for (unsigned n = 0; n < processors; ++n) decoders_.emplace_back(file, header);
+    while (decoders_.size() < processors()) decoders_.emplace_back(file, header);
   }
 
   Result<void> walk_l1(HostOffset at, std::uint32_t entries, const std::string& owner);
@@ -71,7 +68,6 @@ class DataCheck {
  private:
   Result<void> walk_l2(HostOffset at, GuestOffset guest, const std::string& owner);
   Result<void> note_entry(std::uint64_t word, GuestOffset guest, const std::string& owner);
-  void decode_side_by_side();
 
   const Layout layout_;
   TableScan scan_;
@@ -120,19 +116,10 @@ Result<void> DataCheck::walk_l1(HostOffset at, std::uint32_t entries, const std:
   return {};
 }
 
-void DataCheck::decode_side_by_side() {
-  std::atomic<std::size_t> next = 0;
-  const auto work = [&](Decoder& decoder) {
-    for (std::size_t n = next++; n < batch_.size(); n = next++) batch_[n].decoded = decoder.decode(batch_[n].range);
-  };
-  std::vector<std::jthread> threads;
-  for (std::size_t n = 1; n < decoders_.size(); ++n)
-    threads.emplace_back([&work, &decoder = decoders_[n]] { work(decoder); });
-  work(decoders_.front());
-}
-
 Result<void> DataCheck::decode_batch() {
-  decode_side_by_side();
+  side_by_side(decoders_.size(), batch_.size(), [&](std::size_t thread, std::size_t n) {
+    batch_[n].decoded = decoders_[thread].decode(batch_[n].range);
+  });
   decoded_ += batch_.size();
   tell(telling_.progress, decoded_, telling_.expected);
   for (const Stream& stream : batch_) {

@@ -1,9 +1,8 @@
 #include "seekable_zstd/check.h"
 
 #include <algorithm>
-#include <atomic>
-#include <thread>
 
+#include "base/side_by_side.h"
 #include "seekable_zstd/file_frames.h"
 #include "seekable_zstd/frame_decoder.h"
 #include "seekable_zstd/frame_scan.h"
@@ -13,7 +12,6 @@ namespace flatimg::seekable_zstd {
 namespace {
 
 constexpr std::size_t kBatch = 1024;
-constexpr unsigned kMostThreads = 64;
 constexpr ByteCount kMemory{64u << 20};  // for all threads that decode
 
 // What the table says of a frame that the walk has met; the frames of the table are in the same order.
@@ -104,8 +102,7 @@ class DataCheck {
  public:
   DataCheck(HostFile& file, const Frames& frames) : file_(file), frames_(frames) {
     const std::uint64_t fitting = kMemory / std::max(1_B, frames.largest() * 2);
-    threads_ = std::clamp<std::uint64_t>(std::min<std::uint64_t>(fitting, std::thread::hardware_concurrency()), 1,
-                                         kMostThreads);
+    threads_ = std::clamp<std::uint64_t>(fitting, 1, processors());
   }
 
   Result<CheckReport> run(CheckReport report, const Progress& progress) {
@@ -124,13 +121,7 @@ class DataCheck {
  private:
   std::vector<Result<void>> decode_batch(std::size_t begin, std::size_t end) {
     std::vector<Result<void>> outcomes(end - begin);
-    std::atomic<std::size_t> next = begin;
-    const auto work = [&] {
-      for (std::size_t n = next++; n < end; n = next++) outcomes[n - begin] = try_frame(n);
-    };
-    std::vector<std::jthread> threads;
-    for (std::uint64_t n = 1; n < threads_; ++n) threads.emplace_back(work);
-    work();
+    side_by_side(threads_, outcomes.size(), [&](std::size_t, std::size_t n) { outcomes[n] = try_frame(begin + n); });
     return outcomes;
   }
   Result<void> try_frame(std::size_t index) {
@@ -144,7 +135,7 @@ class DataCheck {
 
   HostFile& file_;
   const Frames& frames_;
-  std::uint64_t threads_ = 1;
+  std::size_t threads_ = 1;
 };
 
 }  // namespace

@@ -1,11 +1,10 @@
 #include "seekable_zstd/file_frames.h"
 
 #include <algorithm>
-#include <atomic>
-#include <thread>
 
 #include "base/aligned_buffer.h"
 #include "base/limits.h"
+#include "base/side_by_side.h"
 #include "codec/zstd.h"
 #include "seekable_zstd/frame_scan.h"
 #include "seekable_zstd/seek_table.h"
@@ -15,7 +14,6 @@ namespace flatimg::seekable_zstd {
 namespace {
 
 constexpr std::size_t kBatch = 4096;
-constexpr std::uint64_t kMostThreads = 64;
 constexpr ByteCount kMemory{64u << 20};  // for all threads that decode to learn a size
 
 // Learns what frames hold that do not say so. Each batch is decoded side by side.
@@ -90,23 +88,14 @@ void Sizing::decode_side_by_side() {
     content = std::max(content, sized.found.at_most);
   }
   const std::uint64_t fitting = kMemory / std::max(1_B, stored + content);
-  memories_.resize(std::clamp<std::uint64_t>(std::min<std::uint64_t>(fitting, std::thread::hardware_concurrency()), 1,
-                                             kMostThreads));
+  memories_.resize(std::clamp<std::uint64_t>(fitting, 1, processors()));
   for (Memory& memory : memories_) {  // before threads begin: a shortage is an exception
     (void)memory.stored.at_least(stored.value());
     (void)memory.content.at_least(content.value());
   }
-  std::atomic<std::size_t> next = 0;
-  const auto work = [&](Memory& memory) {
-    for (std::size_t n = next++; n < batch_.size(); n = next++) {
-      if (!batch_[n].found.content) batch_[n].outcome = decode(batch_[n].found, memory);
-    }
-  };
-  std::vector<std::jthread> threads;
-  for (std::size_t n = 1; n < memories_.size(); ++n) {
-    threads.emplace_back([&work, &memory = memories_[n]] { work(memory); });
-  }
-  work(memories_.front());
+  side_by_side(memories_.size(), batch_.size(), [&](std::size_t thread, std::size_t n) {
+    if (!batch_[n].found.content) batch_[n].outcome = decode(batch_[n].found, memories_[thread]);
+  });
 }
 
 Result<FileFrames> scan_frames(HostFile& file, ByteCount most) {
