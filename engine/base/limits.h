@@ -24,6 +24,13 @@ inline constexpr std::uint32_t kQcow2BackingName = 1023;
 inline constexpr std::uint32_t kQcow2Bitmaps = 65535;
 inline constexpr std::uint64_t kQcow2HostOffset = (std::uint64_t{1} << 56) - 1;
 
+// QEMU takes L1 tables of up to 2 GiB; this is enough for 4 TiB in the qcow images that anybody makes.
+inline constexpr ByteCount kQcow1L1Table = 16_MiB;
+inline constexpr std::uint32_t kQcow1BackingName = 1023;
+
+inline constexpr unsigned kCompositeParts = 512;     // 128 partitions with a filler behind each, and some
+inline constexpr ByteCount kCompositeFile = 16_MiB;  // the description, without its parts
+
 inline constexpr std::size_t kSparseRuns = std::size_t{16} << 20;  // of an Android sparse image: 192 MiB of memory
 inline constexpr std::size_t kZstdFrames = std::size_t{16} << 20;  // of a zstd file: 336 MiB, and 2 TiB at 128 KiB
 

@@ -58,14 +58,14 @@ Result<void> must_look_like(const CreateRequest& request, const qcow2::CreateOpt
 }
 
 Result<std::vector<std::string>> create_qcow1(const CreateRequest& request) {
-  std::vector<std::string> untold;  // speak of a format that is recorded
+  std::vector<std::string> notes_on_format;  // not passed on: they speak of what is recorded, and here it is not
   TRY(Qcow1Options words, qcow1_options(request));
   qcow2::CreateOptions& common = words.common;
   const bool size_is_given = gives_size(request);
   if (!size_is_given && !common.backing_name) return needs_size();
   if (common.backing_name) {
     const auto told = std::exchange(common.backing_format, std::nullopt);
-    CHECK(consult_backing(request, common, !size_is_given, untold));
+    CHECK(consult_backing(request, common, !size_is_given, notes_on_format));
     CHECK(must_look_like(request, common, told));
   }
   const qcow1::CreateOptions options{align_up(common.size, 512_B), common.backing_name, common.encryption.has_value(),

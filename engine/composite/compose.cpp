@@ -96,7 +96,7 @@ Result<Composition> with_partition_table(std::span<const Ingredient> parts, cons
 }
 
 Result<Header> without_partition_table(std::span<const Ingredient> parts) {
-  CHECK(check_number(parts, kMostParts));
+  CHECK(check_number(parts, limits::kCompositeParts));
   Row row;
   for (const Ingredient& part : parts) {
     CHECK(check_part(part));

@@ -82,7 +82,7 @@ Result<Header> parse_header(std::span<const std::byte> file) {
 
 Result<Header> read_header(HostFile& file) {
   TRY(const ByteCount size, file.size());
-  if (size > kMostBytes) {
+  if (size > limits::kCompositeFile) {
     return fail(ErrorKind::Limit, "{}: a composite disk of {} bytes: its description of the parts is too long",
                 shown(file.name()), size.value());
   }

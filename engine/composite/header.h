@@ -17,9 +17,6 @@ namespace flatimg::composite {
 inline constexpr std::string_view kMagic = "composite_disk\x1d";
 inline constexpr std::uint64_t kVersion = 2;  // what is written, and the highest that is understood
 
-inline constexpr std::size_t kMostParts = 512;     // 128 partitions with a filler behind each, and some
-inline constexpr ByteCount kMostBytes{16u << 20};  // of the whole file
-
 inline constexpr std::uint64_t kReadWrite = 1;  // a capability; every other number means read-only
 
 struct Part {

@@ -3,8 +3,8 @@
 #include <protozero/pbf_reader.hpp>
 #include <protozero/pbf_writer.hpp>
 
+#include "base/limits.h"
 #include "base/utf8.h"
-#include "composite/header.h"
 
 namespace flatimg::composite::wire {
 
@@ -59,8 +59,8 @@ Result<Component> component_in(pbf_reader& field) {
 }
 
 Result<void> add_component(Message& message, pbf_reader& field) {
-  if (message.components.size() >= kMostParts) {
-    return fail(ErrorKind::Limit, "more than {} parts", kMostParts);
+  if (message.components.size() >= limits::kCompositeParts) {
+    return fail(ErrorKind::Limit, "more than {} parts", limits::kCompositeParts);
   }
   TRY(Component component, component_in(field));
   message.components.push_back(std::move(component));

@@ -26,7 +26,7 @@ struct Message {
   std::uint64_t length = 0;
 };
 
-/// Limit for more than kMostParts components.
+/// Limit for more than limits::kCompositeParts components.
 Result<Message> decode(std::span<const std::byte> bytes);
 
 [[nodiscard]] std::string encode(const Message& message);

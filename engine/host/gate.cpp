@@ -215,7 +215,7 @@ Result<void> Gate::must_be_new(const FileIdentity& file, const Request& request)
     return fail(ErrorKind::InvalidImage, "{} is a file that led here: the chain is a loop", what);
   }
   const bool part = request.role == kPart;
-  const unsigned most = part ? kMostParts : limits::kOpenedFiles;
+  const unsigned most = part ? limits::kCompositeParts : limits::kOpenedFiles;
   if ((part ? parts_opened_ : opened_) >= most) {
     return fail(ErrorKind::Limit, "{} is one file too many: an image may lead to {}", what, most);
   }

@@ -7,8 +7,9 @@
 //      directory) and those of allow-path=. The kernel decides (openat2 with RESOLVE_BENEATH and NO_MAGICLINKS).
 //   2. Names are names: no json:, nbd:, fd: or other protocol has a meaning, no NUL, no over-long name.
 //   3. What the name leads to is looked at through O_PATH before it is really opened: regular files only.
-//   4. At most limits::kOpenedFiles files, and kMostParts parts of disks besides; never the same file twice in a chain
-//      (the caller passes the chain), and never a file of our own mount (we would wait for ourselves).
+//   4. At most limits::kOpenedFiles files, and limits::kCompositeParts parts of disks besides; never the same file
+//   twice
+//      in a chain (the caller passes the chain), and never a file of our own mount (we would wait for ourselves).
 //   5. A descriptor (the name /proc/self/fd/N, as crosvm has it) is duplicated only when the user has permitted it with
 //      allow-path=/proc/self/fd and it was inherited: open when this process began, without close-on-exec.
 //   6. A refusal names the file, the image that asked for it and the option that would allow it.
@@ -30,7 +31,6 @@ class Gate {
   static Result<Gate> around(const std::string& top, const std::vector<std::string>& allowed);
 
   static constexpr std::string_view kPart = "part";  // the role of parts of a composite disk
-  static constexpr unsigned kMostParts = 512;        // 128 partitions with a filler behind each, and some
   static constexpr std::string_view kDescriptors = "/proc/self/fd";
 
   Gate(Gate&&) noexcept = default;

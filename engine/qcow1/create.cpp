@@ -91,7 +91,7 @@ Result<void> check_options(const CreateOptions& options) {
   const auto refused = [](std::string_view why) { return fail(ErrorKind::BadUsage, "{}", why); };
   if (options.size.is_zero()) return refused("Image size is too small (must be at least one sector)");
   if (options.size > limits::kDisk) return refused("Image size is too large");
-  if (options.backing_name && options.backing_name->size() > kLongestBackingName) {
+  if (options.backing_name && options.backing_name->size() > limits::kQcow1BackingName) {
     return refused("Backing file name too long: 1023 bytes are possible");
   }
   if (options.xen == Xen::Preallocated && options.backing_name) {
@@ -100,7 +100,7 @@ Result<void> check_options(const CreateOptions& options) {
   if (options.xen == Xen::Preallocated && options.encrypted) {
     return refused("'xen=preallocated' and encryption exclude each other: use xen=sparse");
   }
-  if (planned(options).l1_range().length > kLargestL1Table) {
+  if (planned(options).l1_range().length > limits::kQcow1L1Table) {
     return refused("Image size is too large for its L1 table: use qcow2");
   }
   return {};

@@ -62,9 +62,9 @@ void read_xen_extension(Header& header, Bytes bytes, std::uint64_t backing_at) {
 }
 
 Result<void> check_l1_place(const Header& header, ByteCount file_size) {
-  if (header.l1_range().length > kLargestL1Table) {
+  if (header.l1_range().length > limits::kQcow1L1Table) {
     return fail(ErrorKind::Limit, "an L1 table of {} bytes is too large: {} are possible",
-                header.l1_range().length.value(), kLargestL1Table.value());
+                header.l1_range().length.value(), limits::kQcow1L1Table.value());
   }
   if (header.l1_table.value() < header.own_bytes().value()) return invalid("the L1 table would lie on the header");
   const auto end = checked_add(header.l1_table.value(), header.l1_range().length.value());
@@ -80,9 +80,9 @@ Result<void> check_l1_place(const Header& header, ByteCount file_size) {
 Result<std::optional<HostRange>> backing_place(const Header& header, Bytes bytes, ByteCount file_size) {
   const HostRange name{HostOffset(load_be<std::uint64_t>(bytes, 8)), ByteCount(load_be<std::uint32_t>(bytes, 16))};
   if (name.begin.value() == 0 || name.length.is_zero()) return std::optional<HostRange>();
-  if (name.length.value() > kLongestBackingName) {
+  if (name.length.value() > limits::kQcow1BackingName) {
     return fail(ErrorKind::InvalidImage, "a backing file name of {} bytes is too long: {} are possible",
-                name.length.value(), kLongestBackingName);
+                name.length.value(), limits::kQcow1BackingName);
   }
   if (name.begin.value() < header.own_bytes().value()) return invalid("the backing file name would lie on the header");
   const auto end = checked_add(name.begin.value(), name.length.value());

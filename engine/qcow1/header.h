@@ -27,10 +27,6 @@ inline constexpr ByteCount kHeaderBytes{48};
 inline constexpr ByteCount kHeaderWithXenBytes{64};
 inline constexpr ByteCount kXenAlignment{4096};  // of the L1 table and of what tapdisk writes
 
-// QEMU takes L1 tables of up to 2 GiB; this is enough for 4 TiB in the images that anybody makes.
-inline constexpr ByteCount kLargestL1Table = 16_MiB;
-inline constexpr std::uint32_t kLongestBackingName = 1023;
-
 /// Byte positions of what is patched in place; all of them within the first sector.
 namespace field {
 inline constexpr HostOffset kL1Table{40};      // u64

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 
+#include "base/limits.h"
 #include "catalog/describe.h"
 #include "composite/header.h"
 #include "hostile/hostile_image.h"
@@ -192,8 +193,8 @@ TEST_F(HostileComposite, LetsNobodyTurnARawPartIntoAnotherFormat) {
 
 TEST_F(HostileComposite, IsDescribedWithoutItsParts) {
   CompositeBuilder disk;
-  for (unsigned n = 0; n < composite::kMostParts; ++n) disk.part({"/nowhere/" + std::to_string(n), n});
-  save("disk", disk.length(composite::kMostParts));
+  for (unsigned n = 0; n < limits::kCompositeParts; ++n) disk.part({"/nowhere/" + std::to_string(n), n});
+  save("disk", disk.length(limits::kCompositeParts));
   catalog::InspectRequest look;
   look.path = inner("disk");
   EXPECT_THAT(catalog::describe_image(look), Succeeds());

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "base/limits.h"
 #include "composite/describe.h"
 #include "support/composite_builder.h"
 #include "support/matchers.h"
@@ -103,7 +104,7 @@ TEST_P(CompositeHeaderRefuses, WithItsOwnMessage) {
 std::vector<Refused> refusals() {
   const std::uint64_t most = ~std::uint64_t{0};
   CompositeBuilder crowd;
-  for (std::size_t n = 0; n <= kMostParts; ++n) crowd.part({"p", n});
+  for (std::size_t n = 0; n <= limits::kCompositeParts; ++n) crowd.part({"p", n});
   const auto one = [](std::string_view more) { return CompositeBuilder().part({"a"}).length(8).raw(more); };
   CompositeBuilder::Part torn{"a"};
   torn.more = "\x10";

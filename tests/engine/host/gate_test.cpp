@@ -282,7 +282,7 @@ TEST_F(GateTest, OpensMorePartsThanOtherFiles) {
   Gate here = gate();
   Gate::Request part = request("base.raw");
   part.role = Gate::kPart;
-  for (unsigned i = 0; i < Gate::kMostParts; ++i) ASSERT_THAT(here.open(part), Succeeds());
+  for (unsigned i = 0; i < limits::kCompositeParts; ++i) ASSERT_THAT(here.open(part), Succeeds());
   EXPECT_THAT(here.open(part), FailsWith(ErrorKind::Limit, "may lead to 512"));
   EXPECT_THAT(here.open(request("base.raw")), Succeeds());
 }
