@@ -21,6 +21,7 @@ std::string Census::name_of(const Use& use) const {
   if (use.what == Use::What::Data) return fmt::format("the data from guest byte {} on", use.guest.value());
   if (use.begin.value() == 0) return "the header";
   if (use.begin == header_.l1_table) return "the L1 table";
+  if (use.begin == header_.backing_place.begin) return "the backing file name";
   return fmt::format("the L2 table at byte {}", use.begin.value());
 }
 
@@ -72,6 +73,9 @@ Result<void> Census::walk(const Progress& progress) {
   report_.total_clusters = ceil_divide(header_.size.value(), layout_.cluster().value());
   CHECK(use({HostOffset(0), HostOffset(0) + header_.own_bytes(), GuestOffset(), Use::What::Table}));
   CHECK(use({header_.l1_table, header_.l1_range().end(), GuestOffset(), Use::What::Table}));
+  if (header_.backing_name) {
+    CHECK(use({header_.backing_place.begin, header_.backing_place.end(), GuestOffset(), Use::What::Table}));
+  }
   const auto use_table = [&](HostOffset table) {
     return use({table, table + layout_.table_bytes(), GuestOffset(), Use::What::Table});
   };

@@ -105,6 +105,7 @@ Result<Header> parse(HostFile& file) {
   CHECK(check_l1_place(header, size));
   TRY(const auto name, backing_place(header, bytes, size));
   if (name) {
+    header.backing_place = *name;
     header.backing_name.emplace(name->length.value(), '\0');
     CHECK(file.read(name->begin, std::as_writable_bytes(std::span(*header.backing_name))));
   }

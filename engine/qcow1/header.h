@@ -54,6 +54,7 @@ struct Header {
   HostOffset l1_table;
   std::uint64_t l1_entries = 0;
   std::optional<std::string> backing_name;
+  HostRange backing_place;  // where the name stands: anywhere in the file; empty without one
   std::optional<XenExtension> xen;
 
   [[nodiscard]] ByteCount cluster() const { return ByteCount(std::uint64_t{1} << cluster_bits); }
