@@ -17,6 +17,15 @@ Failure about(const Ingredient& part, std::string_view what) {
   return fail(ErrorKind::BadUsage, "{}: {}", shown(part.path), what);
 }
 
+// The files beside the disk have its name.
+Result<void> check_name(const Beside& names) {
+  if (is_utf8(names.beginning) && is_utf8(names.end) && is_utf8(names.filler)) return {};
+  return fail(ErrorKind::BadUsage,
+              "{}: a composite disk with a partition table records this name, and cannot record one that is not UTF-8: "
+              "choose another name",
+              shown(names.beginning));
+}
+
 Result<void> check_part(const Ingredient& part) {
   if (!is_utf8(part.path)) return about(part, "a composite disk cannot record a name that is not UTF-8");
   if (part.size.is_zero()) return about(part, "is an empty disk, which can be no part of another");
@@ -80,6 +89,7 @@ Result<void> check_number(std::span<const Ingredient> parts, std::size_t most) {
 
 Result<Composition> with_partition_table(std::span<const Ingredient> parts, const Beside& names) {
   CHECK(check_number(parts, kMostPartitions));
+  CHECK(check_name(names));
   Row row;
   CHECK(row.add(names.beginning, kGptBytes, 0));
   std::vector<Partition> partitions;

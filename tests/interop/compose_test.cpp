@@ -92,6 +92,7 @@ TEST_F(Compose, LeavesNothingBehindWhenItFails) {
   must({"bash", "-c", "echo dear > disk.filler"});
   expect_refused({"compose", "-O", "disk", "--gpt", "a:boot.raw"}, "disk.filler: is not empty");
   expect_refused({"compose", "-O", "no/such/place", "a:boot.raw"}, "no/such/place");
+  expect_refused({"compose", "-O", "disk\xff", "--gpt", "a:boot.raw"}, "not UTF-8");
 }
 
 TEST_F(Compose, TakesNamesWithColons) {

@@ -69,6 +69,9 @@ TEST(Compose, RefusesWhatMakesNoDisk) {
   twins[0].guid = twins[1].guid = random_guid();
   refused(twins, ErrorKind::BadUsage, "the same GUID");
   EXPECT_THAT(without_partition_table(std::vector{part("a", 5000)}), FailsWith(ErrorKind::BadUsage, "--gpt"));
+  const Beside unreadable{"\xff.header", "\xff.footer", "\xff.filler"};
+  EXPECT_THAT(with_partition_table(std::vector{part("a", 512)}, unreadable),
+              FailsWith(ErrorKind::BadUsage, "not UTF-8"));
 }
 
 }  // namespace
