@@ -57,9 +57,11 @@ Result<void> Qcow1Image::flush() {
 Result<void> Qcow1Image::close() {
   flusher_.stop();
   if (!traits_.writable || !writing_begun_) return {};
-  CHECK(flusher_.flush());
+  Result<void> earlier = flusher_.flush();  // may report what a background flush met; the rest is tried all the same
+  if (!earlier && !flusher_.flush()) return earlier;
   CHECK(write_checksum());
-  return free_space_.trim();
+  CHECK(free_space_.trim());
+  return earlier;
 }
 
 Counters Qcow1Image::counters() const {

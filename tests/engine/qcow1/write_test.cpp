@@ -2,6 +2,7 @@
 #include "engine/qcow1/open_disk.h"
 #include "qcow1/check.h"
 #include "raw/raw_image.h"
+#include "support/faulty_file.h"
 #include "support/recording_file.h"
 
 namespace flatimg::qcow1 {
@@ -57,6 +58,57 @@ TEST(Qcow1Write, PartialClustersKeepWhatLiesBelow) {
   EXPECT_EQ(content_of(**disk), base);
   ASSERT_THAT((*disk)->flush(), Succeeds());
   expect_clean(*memory);
+}
+
+// The format lets it stand anywhere.
+TEST(Qcow1Write, ABackingFileNameBehindTheTablesIsNotOverwritten) {
+  Qcow1Builder image({.backing = "base"});
+  const std::uint64_t name = image.add(4, 1);
+  image.put_bytes(name, test::bytes_of("base"));
+  image.put64(8, name);
+  auto file = image.file();
+  auto* const memory = file.get();
+  auto disk = open_disk(std::move(file), test::writing(), raw_below(test::noise(1u << 20, 3)));
+  ASSERT_THAT(disk, Succeeds());
+  ASSERT_THAT((*disk)->write(GuestOffset(0), test::noise(1u << 20, 4)), Succeeds());
+  ASSERT_THAT((*disk)->flush(), Succeeds());
+  EXPECT_EQ(read_header(*memory)->backing_name, "base");
+  expect_clean(*memory);
+}
+
+TEST(Qcow1Write, DataOnTheBackingFileNameIsNeverWritten) {
+  Qcow1Builder image({.backing = "base"});
+  const std::uint64_t name = image.add_data(0) + 512;
+  image.put_bytes(name, test::bytes_of("base"));
+  image.put64(8, name);
+  const auto opened = test::open_qcow1(image.file(), test::writing());
+  ASSERT_THAT(opened, Succeeds());
+  EXPECT_FALSE((*opened)->traits().writable);
+  const auto file = image.file();
+  const auto report = check(*file, *read_header(*file));
+  ASSERT_THAT(report, Succeeds());
+  EXPECT_EQ(report->sentences, std::vector{fmt::format("ERROR: the data from guest byte 0 on and the backing file name "
+                                                       "are stored in the same place, at byte {}",
+                                                       name)});
+}
+
+TEST(Qcow1Write, ClosingGoesOnBehindAnErrorAndReportsIt) {
+  const Qcow1Builder image;
+  const std::shared_ptr<HostFile> host = image.file();
+  auto faulty = std::make_unique<test::FaultyFile>(host);
+  auto* const fault = faulty.get();
+  auto disk = open_disk(std::move(faulty), test::writing());
+  ASSERT_THAT(disk, Succeeds());
+  const auto data = test::noise(4096, 1);
+  ASSERT_THAT((*disk)->write(GuestOffset(0), data), Succeeds());
+  fault->plan({.calls = {test::Call::Write}});
+  EXPECT_THAT((*disk)->top().close(), test::FailsWith(ErrorKind::Io, ""));
+  EXPECT_EQ(*host->size(), ByteCount(image.end()) + 4096_B);  // nothing that was reserved is left
+  disk = open_disk(std::make_unique<test::ForwardingFile>(host), {});
+  ASSERT_THAT(disk, Succeeds());
+  auto content = content_of(**disk);
+  content.resize(data.size());
+  EXPECT_EQ(content, data);
 }
 
 TEST(Qcow1Write, ALargeWriteIsOneRun) {
