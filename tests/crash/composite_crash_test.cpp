@@ -4,12 +4,11 @@
 // FLATIMG_SEED chooses another workload.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "composite/composite_image.h"
 #include "crash/crash_states.h"
 #include "qcow2/create.h"
 #include "qcow2/qcow2_image.h"
+#include "support/from_environment.h"
 #include "support/image_oracle.h"
 #include "support/matchers.h"
 #include "view/disk.h"
@@ -132,8 +131,7 @@ class CompositeCrash : public ::testing::Test {
 };
 
 TEST_F(CompositeCrash, KeepsWhatAFlushOfTheDiskCoveredInEveryPart) {
-  const char* seed = std::getenv("FLATIMG_SEED");
-  std::mt19937_64 random(seed != nullptr ? std::strtoull(seed, nullptr, 10) : 5);
+  std::mt19937_64 random(test::from_environment("FLATIMG_SEED", 5));
   for (int n = 1; n <= 60; ++n) {
     write(random, static_cast<std::byte>(n));
     if (n % 6 != 0) continue;

@@ -2,33 +2,25 @@
 // that fit, shows each sector as it was at the last flush or as some later write made it, and can be worked on.
 //
 // FLATIMG_SEED and FLATIMG_ROUNDS choose other and more workloads.
-#include <gtest/gtest.h>
-
 #include <algorithm>
-#include <random>
 
 #include "codec/deflate.h"
-#include "crash/crash_states.h"
-#include "crash/sector_history.h"
+#include "crash/random_crashes.h"
 #include "qcow1/check.h"
 #include "qcow1/qcow1_image.h"
 #include "support/matchers.h"
 #include "support/process.h"
 #include "support/qcow1_builder.h"
 #include "support/temp_dir.h"
-#include "view/disk.h"
 
 namespace flatimg {
 namespace {
 
-using test::CrashState;
 using test::FixedBase;
+using test::kSector;
 using test::MemoryFile;
 using test::Qcow1Builder;
 using test::Qcow1Shape;
-using test::SectorHistory;
-
-constexpr std::uint64_t kSector = 512;
 
 struct Setting {
   std::string name;
@@ -40,14 +32,9 @@ struct Setting {
 };
 void PrintTo(const Setting& setting, std::ostream* out) { *out << setting.name; }
 
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-
-class Qcow1Crash : public ::testing::TestWithParam<Setting> {
+class Qcow1Crash : public ::testing::TestWithParam<Setting>, protected test::RandomCrashes {
  protected:
-  void make_start() {
+  void make_start(std::mt19937_64& /*random*/) override {
     const Setting& setting = GetParam();
     Qcow1Builder image(setting.shape);
     start_.assign(setting.shape.size / kSector, std::byte{0});
@@ -83,53 +70,32 @@ class Qcow1Crash : public ::testing::TestWithParam<Setting> {
     image.put32(52, *qcow1::l1_checksum(words, little ? qcow1::ByteOrder::Little : qcow1::ByteOrder::Big));
   }
 
-  std::unique_ptr<Disk> open(std::unique_ptr<HostFile> file, std::string* error) {
+  std::unique_ptr<Disk> open(std::unique_ptr<HostFile> file) override {
     auto base = base_.empty() ? nullptr : std::make_unique<FixedBase>(base_);
-    auto header = qcow1::read_header(*file);
-    if (!header) {
-      *error = header.error().text;
-      return nullptr;
-    }
+    auto opened = open_image(std::move(file), base.get());
+    EXPECT_THAT(opened, test::Succeeds());
+    if (!opened) return nullptr;
+    std::vector<std::unique_ptr<Image>> chain;
+    chain.push_back(*std::move(opened));
+    if (base) chain.push_back(std::move(base));
+    return std::make_unique<Disk>(std::move(chain), DiskOptions{});
+  }
+  Result<std::unique_ptr<qcow1::Qcow1Image>> open_image(std::unique_ptr<HostFile> file, Image* below) {
+    TRY(qcow1::Header header, qcow1::read_header(*file));
     qcow1::OpenOptions options;
     options.writable = true;
     options.flush_interval = std::chrono::milliseconds(0);
     options.cache_size = 1_MiB;
     options.passphrase = &passphrase_;
-    auto image = qcow1::Qcow1Image::open(std::move(file), *header, base.get(), options);
-    if (!image) {
-      *error = image.error().text;
-      return nullptr;
-    }
-    std::vector<std::unique_ptr<Image>> chain;
-    chain.push_back(*std::move(image));
-    if (base) chain.push_back(std::move(base));
-    return std::make_unique<Disk>(std::move(chain), DiskOptions{});
+    return qcow1::Qcow1Image::open(std::move(file), std::move(header), below, options);
   }
 
-  static void one_operation(Disk& disk, SectorHistory& history, test::Recording& recording, std::mt19937_64& random) {
-    const std::size_t sectors = history.now().size();
-    const std::size_t first = random() % sectors;
-    const std::size_t most = random() % 4 == 0 ? 600 : 20;
-    const std::size_t count = std::min<std::size_t>(sectors - first, 1 + random() % most);
-    const GuestRange range{GuestOffset(first * kSector), ByteCount(count * kSector)};
-    const std::size_t recorded = recording.operations().size();
-    switch (random() % 8) {
-      case 0:
-      case 1:
-        EXPECT_THAT(disk.zero(range, random() % 2 == 0 ? Space::Release : Space::Keep), test::Succeeds());
-        history.change(first, count, std::byte{0}, recorded);
-        break;
-      case 2:
-      case 3:
-        EXPECT_THAT(disk.flush(), test::Succeeds());
-        history.flushed(recording.operations().size());
-        break;
-      default: {
-        const auto value = static_cast<std::byte>(1 + random() % 255);
-        EXPECT_THAT(disk.write(range.begin, std::vector<std::byte>(range.length.value(), value)), test::Succeeds());
-        history.change(first, count, value, recorded);
-      }
-    }
+  void judge_file(MemoryFile& file) override {
+    expect_tables_fit(file);
+    if (GetParam().shape.xen) expect_extents(file);
+  }
+  void judge_content(const MemoryFile& file, std::span<const std::byte> content) override {
+    if (has_qemu_ && states_ % 50 == 0 && qemu_can_read(file)) ask_qemu(file, content);
   }
 
   static void expect_tables_fit(HostFile& file) {
@@ -164,64 +130,19 @@ class Qcow1Crash : public ::testing::TestWithParam<Setting> {
     }
   }
 
-  void judge(CrashState state, const SectorHistory& history) {
-    ++states_;
-    expect_tables_fit(*state.file);
-    if (GetParam().shape.xen) expect_extents(*state.file);
-    const auto allowed = history.allowed(start_, state.covered, state.end);
-    std::string error;
-    auto disk = open(state.file->copy(), &error);
-    ASSERT_NE(disk, nullptr) << error;
-    ASSERT_TRUE(disk->writable()) << disk->traits().read_only_reason;
-    std::vector<std::byte> content(disk->size().value());
-    ASSERT_THAT(disk->read(GuestOffset(0), content), test::Succeeds());
-    for (std::size_t sector = 0; sector < allowed.size(); ++sector) {
-      const auto* bytes = content.data() + sector * kSector;
-      const bool whole = std::all_of(bytes, bytes + kSector, [&](std::byte b) { return b == bytes[0]; });
-      ASSERT_TRUE(whole && allowed[sector].contains(bytes[0]))
-          << "sector " << sector << " has " << std::to_integer<int>(bytes[0]) << " after a crash between operations "
-          << state.covered << " and " << state.end;
-    }
-    const bool qemu_can =
-        !GetParam().encrypted && !GetParam().with_base && (state.file->contents()[63] & std::byte{2}) == std::byte{2};
-    const bool plain = !GetParam().shape.xen && !GetParam().encrypted && !GetParam().with_base;
-    if (has_qemu_ && (plain || (GetParam().shape.xen && qemu_can)) && states_ % 50 == 0) ask_qemu(*state.file, content);
-    ASSERT_THAT(disk->write(GuestOffset(0), std::vector<std::byte>(70000, std::byte{1})), test::Succeeds());
-    ASSERT_THAT(disk->close(), test::Succeeds());
+  // It knows neither our base nor Xen's tables in the byte order of the machine.
+  static bool qemu_can_read(const MemoryFile& file) {
+    if (GetParam().encrypted || GetParam().with_base) return false;
+    return !GetParam().shape.xen || (file.contents()[63] & std::byte{2}) == std::byte{2};
   }
 
   test::TempDir dir_;
   Secret passphrase_ = Secret::copy(test::bytes_of("abc"));
-  std::vector<std::byte> start_;
   std::vector<std::byte> base_;
-  std::unique_ptr<MemoryFile> start_file_;
-  std::uint64_t states_ = 0;
   bool has_qemu_ = test::has_program("qemu-img");
 };
 
-TEST_P(Qcow1Crash, LeavesOldOrNewAndTablesThatFit) {
-  const std::uint64_t first_seed = from_environment("FLATIMG_SEED", 21);
-  const std::uint64_t rounds = from_environment("FLATIMG_ROUNDS", 3);
-  make_start();
-  for (std::uint64_t seed = first_seed; seed < first_seed + rounds && !HasFailure(); ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    std::mt19937_64 random(seed);
-    auto recording = std::make_shared<test::Recording>();
-    SectorHistory history(start_);
-    std::string error;
-    auto disk = open(std::make_unique<test::RecordingFile>(start_file_->copy(), recording), &error);
-    ASSERT_NE(disk, nullptr) << error;
-    for (int n = 0; n < 12; ++n) one_operation(*disk, history, *recording, random);
-    ASSERT_THAT(disk->close(), test::Succeeds());
-    history.flushed(recording->operations().size());
-    disk.reset();
-    test::for_each_crash_state(*start_file_, recording->operations(), 6, random, [&](CrashState state) {
-      judge(std::move(state), history);
-      return !HasFailure();
-    });
-  }
-  RecordProperty("states", static_cast<int>(states_));
-}
+TEST_P(Qcow1Crash, LeavesOldOrNewAndTablesThatFit) { crash_workloads(21); }
 
 constexpr std::uint64_t kSmall = 256 << 10;
 

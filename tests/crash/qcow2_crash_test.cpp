@@ -3,31 +3,21 @@
 // worked on (promises R1, R2, R4).
 //
 // FLATIMG_SEED and FLATIMG_ROUNDS choose other and more workloads.
-#include <gtest/gtest.h>
-
 #include <algorithm>
-#include <array>
-#include <fstream>
-#include <set>
 
-#include "crash/crash_states.h"
-#include "crash/sector_history.h"
+#include "crash/random_crashes.h"
 #include "qcow2/qcow2_image.h"
 #include "support/image_oracle.h"
 #include "support/matchers.h"
 #include "support/process.h"
 #include "support/temp_dir.h"
-#include "view/disk.h"
 
 namespace flatimg {
 namespace {
 
-using test::CrashState;
 using test::FixedBase;
+using test::kSector;
 using test::MemoryFile;
-using test::SectorHistory;
-
-constexpr std::uint64_t kSector = 512;
 
 struct Setting {
   std::string name;
@@ -40,14 +30,11 @@ struct Setting {
 };
 void PrintTo(const Setting& setting, std::ostream* out) { *out << setting.name; }
 
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
+constexpr std::uint64_t kQemuEvery = 40;  // states
 
 const std::vector<std::string> kSecret{"--object", "secret,id=s,data=abc"};
 
-class Qcow2Crash : public ::testing::TestWithParam<Setting> {
+class Qcow2Crash : public ::testing::TestWithParam<Setting>, protected test::RandomCrashes {
  protected:
   // The image as the last words of a command of qemu-img.
   static void add_image(std::vector<std::string>& command, const std::string& image) {
@@ -56,13 +43,6 @@ class Qcow2Crash : public ::testing::TestWithParam<Setting> {
     command.insert(command.end(), {"--image-opts", "driver=qcow2,encrypt.key-secret=s,file.filename=" + image});
   }
   static bool encrypted() { return GetParam().options.find("encrypt.") != std::string::npos; }
-
-  std::vector<std::byte> slurp(const std::string& path) {
-    const std::string text = test::contents_of(path);
-    std::vector<std::byte> bytes(text.size());
-    std::memcpy(bytes.data(), text.data(), text.size());
-    return bytes;
-  }
 
   // One value for each sector.
   std::vector<std::byte> random_sectors(std::mt19937_64& random) {
@@ -81,7 +61,7 @@ class Qcow2Crash : public ::testing::TestWithParam<Setting> {
     return bytes;
   }
 
-  void make_start(std::mt19937_64& random) {
+  void make_start(std::mt19937_64& random) override {
     const Setting& setting = GetParam();
     const std::string image = dir_ / "start.qcow2";
     const std::string size = std::to_string(setting.size);
@@ -122,64 +102,32 @@ class Qcow2Crash : public ::testing::TestWithParam<Setting> {
       start_ = random_sectors(random);
       base_content_ = expand(start_);
     }
-    start_file_ = MemoryFile::containing(slurp(image));
+    start_file_ = MemoryFile::containing(test::bytes_of(test::contents_of(image)));
   }
 
-  std::unique_ptr<Disk> open(std::unique_ptr<HostFile> file, std::string* error) {
+  std::unique_ptr<Disk> open(std::unique_ptr<HostFile> file) override {
+    auto base = base_content_.empty() ? nullptr : std::make_unique<FixedBase>(base_content_);
+    auto opened = open_image(std::move(file), base.get());
+    EXPECT_THAT(opened, test::Succeeds());
+    if (!opened) return nullptr;
     std::vector<std::unique_ptr<Image>> chain;
-    Image* below = nullptr;
-    std::unique_ptr<Image> base;
-    if (!base_content_.empty()) {
-      base = std::make_unique<FixedBase>(base_content_);
-      below = base.get();
-    }
-    auto header = qcow2::read_header(*file);
-    if (!header) {
-      *error = header.error().text;
-      return nullptr;
-    }
+    chain.push_back(*std::move(opened));
+    if (base) chain.push_back(std::move(base));
+    return std::make_unique<Disk>(std::move(chain), DiskOptions{});
+  }
+  Result<std::unique_ptr<qcow2::Qcow2Image>> open_image(std::unique_ptr<HostFile> file, Image* below) {
+    TRY(qcow2::Header header, qcow2::read_header(*file));
     qcow2::OpenOptions options;
     options.writable = true;
     options.flush_interval = std::chrono::milliseconds(0);
     options.cache_size = 1_MiB;
     options.passphrase = &passphrase_;
-    auto image = qcow2::Qcow2Image::open(std::move(file), *header, nullptr, below, options);
-    if (!image) {
-      *error = image.error().text;
-      return nullptr;
-    }
-    chain.push_back(*std::move(image));
-    if (base) chain.push_back(std::move(base));
-    return std::make_unique<Disk>(std::move(chain), DiskOptions{});
+    return qcow2::Qcow2Image::open(std::move(file), std::move(header), nullptr, below, options);
   }
 
-  void one_operation(Disk& disk, SectorHistory& history, test::Recording& recording, std::mt19937_64& random) {
-    const std::size_t sectors = history.now().size();
-    const std::size_t first = random() % sectors;
-    const std::size_t most = random() % 4 == 0 ? 600 : 20;
-    const std::size_t count = std::min<std::size_t>(sectors - first, 1 + random() % most);
-    const GuestRange range{GuestOffset(first * kSector), ByteCount(count * kSector)};
-    const std::size_t recorded = recording.operations().size();
-    switch (random() % 8) {
-      case 0:
-        EXPECT_TRUE(disk.zero(range, Space::Release));
-        history.change(first, count, std::byte{0}, recorded);
-        break;
-      case 1:
-        EXPECT_TRUE(disk.zero(range, Space::Keep));
-        history.change(first, count, std::byte{0}, recorded);
-        break;
-      case 2:
-      case 3:
-        EXPECT_TRUE(disk.flush());
-        history.flushed(recording.operations().size());
-        break;
-      default: {
-        const auto value = static_cast<std::byte>(1 + random() % 255);
-        EXPECT_TRUE(disk.write(range.begin, std::vector<std::byte>(range.length.value(), value)));
-        history.change(first, count, value, recorded);
-      }
-    }
+  void judge_file(MemoryFile& file) override {
+    test::expect_no_errors(file, test::Leaks::MayBe);
+    if (states_ % kQemuEvery == 0) ask_qemu(file);
   }
 
   void ask_qemu(const MemoryFile& file) {
@@ -191,62 +139,14 @@ class Qcow2Crash : public ::testing::TestWithParam<Setting> {
     EXPECT_TRUE(check.exit_code == 0 || check.exit_code == 3) << check.output;
   }
 
-  void judge(CrashState state, const SectorHistory& history) {
-    ++states_;
-    test::expect_no_errors(*state.file, test::Leaks::MayBe);
-    if (states_ % qemu_every_ == 0) ask_qemu(*state.file);
-    const auto allowed = history.allowed(start_, state.covered, state.end);
-    auto copy = state.file->copy();
-    std::string error;
-    auto disk = open(std::move(copy), &error);
-    ASSERT_NE(disk, nullptr) << error;
-    ASSERT_TRUE(disk->writable());
-    std::vector<std::byte> content(disk->size().value());
-    ASSERT_TRUE(disk->read(GuestOffset(0), content));
-    for (std::size_t sector = 0; sector < allowed.size(); ++sector) {
-      const auto* bytes = content.data() + sector * kSector;
-      const bool whole = std::all_of(bytes, bytes + kSector, [&](std::byte b) { return b == bytes[0]; });
-      ASSERT_TRUE(whole && allowed[sector].contains(bytes[0]))
-          << "sector " << sector << " has " << std::to_integer<int>(bytes[0]) << " after a crash between operations "
-          << state.covered << " and " << state.end;
-    }
-    ASSERT_TRUE(disk->write(GuestOffset(0), std::vector<std::byte>(70000, std::byte{1})));
-    ASSERT_TRUE(disk->flush());
-  }
-
   test::TempDir dir_;
   Secret passphrase_ = Secret::copy(test::bytes_of("abc"));
-  std::vector<std::byte> start_;
   std::vector<std::byte> base_content_;
-  std::unique_ptr<MemoryFile> start_file_;
-  std::uint64_t states_ = 0;
-  std::uint64_t qemu_every_ = 40;
 };
 
 TEST_P(Qcow2Crash, LeavesOldOrNewAndNoErrors) {
   if (!test::has_program("qemu-img")) GTEST_SKIP() << "qemu-img is not installed";
-  const std::uint64_t first_seed = from_environment("FLATIMG_SEED", 11);
-  const std::uint64_t rounds = from_environment("FLATIMG_ROUNDS", 3);
-  for (std::uint64_t seed = first_seed; seed < first_seed + rounds && !HasFailure(); ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    std::mt19937_64 random(seed);
-    make_start(random);
-    if (HasFatalFailure()) return;
-    auto recording = std::make_shared<test::Recording>();
-    SectorHistory history(start_);
-    std::string error;
-    auto disk = open(std::make_unique<test::RecordingFile>(start_file_->copy(), recording), &error);
-    ASSERT_NE(disk, nullptr) << error;
-    for (int n = 0; n < 12; ++n) one_operation(*disk, history, *recording, random);
-    ASSERT_TRUE(disk->close());
-    history.flushed(recording->operations().size());
-    disk.reset();
-    test::for_each_crash_state(*start_file_, recording->operations(), 6, random, [&](CrashState state) {
-      judge(std::move(state), history);
-      return !HasFailure();
-    });
-  }
-  RecordProperty("states", static_cast<int>(states_));
+  crash_workloads(11);
 }
 
 const std::string kLuks = ",encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=1";

@@ -10,6 +10,8 @@
 
 namespace flatimg::test {
 
+inline constexpr std::uint64_t kSector = 512;  // bytes: what a power cut leaves whole
+
 // What a sector may contain after a crash, from the history of the workload. A sector is filled with one byte value.
 class SectorHistory {
  public:

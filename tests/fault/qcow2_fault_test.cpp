@@ -21,6 +21,7 @@
 #include "qcow2/qcow2_image.h"
 #include "raw/raw_image.h"
 #include "support/faulty_file.h"
+#include "support/from_environment.h"
 #include "support/image_oracle.h"
 #include "support/memory_file.h"
 #include "support/process.h"
@@ -51,10 +52,7 @@ struct Setting {
 };
 void PrintTo(const Setting& setting, std::ostream* out) { *out << setting.name; }
 
-std::uint64_t seed() {
-  const char* text = std::getenv("FLATIMG_SEED");
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : 4711;
-}
+std::uint64_t seed() { return test::from_environment("FLATIMG_SEED", 4711); }
 bool all_errors() {
   const char* text = std::getenv("FLATIMG_FAULTS");
   return text != nullptr && std::string_view(text) == "all";

@@ -4,12 +4,12 @@
 // FLATIMG_SEED and FLATIMG_OPERATIONS choose other runs; the seed is printed with every failure.
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <random>
 
 #include "catalog/open.h"
 #include "support/composite_builder.h"
 #include "support/disk_model.h"
+#include "support/from_environment.h"
 #include "support/matchers.h"
 #include "support/process.h"
 #include "support/temp_dir.h"
@@ -20,14 +20,10 @@ namespace {
 
 using test::CompositeBuilder;
 using test::DiskModel;
+using test::from_environment;
 using test::Succeeds;
 
 constexpr std::uint64_t kWritable = 1;
-
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
 
 struct PartShape {
   std::string name;

@@ -4,7 +4,6 @@
 // FLATIMG_SEED and FLATIMG_OPERATIONS choose other runs; the seed is printed with every failure.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <random>
 
 #include "qcow1/create.h"
@@ -12,6 +11,7 @@
 #include "qcow2/create.h"
 #include "support/disk_model.h"
 #include "support/forwarding_file.h"
+#include "support/from_environment.h"
 #include "support/image_oracle.h"
 #include "support/matchers.h"
 #include "support/memory_file.h"
@@ -22,6 +22,7 @@
 namespace flatimg {
 namespace {
 
+using test::from_environment;
 using test::MemoryFile;
 using test::Succeeds;
 
@@ -38,11 +39,6 @@ struct Layout {
   std::uint64_t operations = 1500;
 };
 void PrintTo(const Layout& layout, std::ostream* out) { *out << layout.name; }
-
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
 
 class CompressedModel : public ::testing::TestWithParam<Layout> {
  protected:

@@ -10,6 +10,7 @@
 
 #include "catalog/open.h"
 #include "support/disk_model.h"
+#include "support/from_environment.h"
 #include "support/process.h"
 #include "support/temp_dir.h"
 #include "view/disk.h"
@@ -130,8 +131,7 @@ class Qcow2Threads : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(Qcow2Threads, EachSeesItsOwnWrites) {
   if (!test::has_program("qemu-img")) GTEST_SKIP() << "qemu-img is not installed";
-  const char* seed_text = std::getenv("FLATIMG_SEED");
-  const std::uint64_t seed = seed_text != nullptr ? std::strtoull(seed_text, nullptr, 10) : 7;
+  const std::uint64_t seed = test::from_environment("FLATIMG_SEED", 7);
   SCOPED_TRACE(seed);
   test::TempDir dir;
   const std::string image = dir / "image.qcow2";

@@ -1,35 +1,23 @@
 // snapshot=: an internal snapshot as a flat file, for reading. Snapshots of an image that is mounted.
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
-#include "mount/mounted_image.h"
+#include "mount/untouched_image.h"
 
 namespace flatimg::test {
 namespace {
 
-class SnapshotMount : public ::testing::Test {
+class SnapshotMount : public UntouchedImage {
  protected:
+  SnapshotMount() : UntouchedImage("d.qcow2") {}
   void SetUp() override {
     if (const auto why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
-    const auto made = shell("cd " + dir_.path().string() +
-                            "; mkdir mnt; qemu-img create -q -f qcow2 d.qcow2 8M;"
-                            "qemu-io -c 'write -q -P 1 0 3M' d.qcow2; qemu-img convert -O raw d.qcow2 first.raw;"
-                            "qemu-img snapshot -c first d.qcow2; qemu-img resize -q d.qcow2 12M;"
-                            "qemu-io -c 'write -q -P 2 1M 10M' d.qcow2; qemu-img convert -O raw d.qcow2 second.raw;"
-                            "qemu-img snapshot -c second d.qcow2; qemu-io -c 'write -q -z 0 12M' d.qcow2");
-    ASSERT_EQ(made.exit_code, 0) << made.output;
-    before_ = shell("sha256sum < " + image_).output;
+    make_image(
+        "qemu-img create -q -f qcow2 d.qcow2 8M;"
+        "qemu-io -c 'write -q -P 1 0 3M' d.qcow2; qemu-img convert -O raw d.qcow2 first.raw;"
+        "qemu-img snapshot -c first d.qcow2; qemu-img resize -q d.qcow2 12M;"
+        "qemu-io -c 'write -q -P 2 1M 10M' d.qcow2; qemu-img convert -O raw d.qcow2 second.raw;"
+        "qemu-img snapshot -c second d.qcow2; qemu-io -c 'write -q -z 0 12M' d.qcow2");
   }
-  void TearDown() override {
-    if (IsSkipped()) return;
-    EXPECT_EQ(shell("sha256sum < " + image_).output, before_);
-  }
-
-  TempDir dir_;
-  std::string image_ = dir_ / "d.qcow2";
-  std::string mountpoint_ = dir_ / "mnt";
-  std::string before_;
 };
 
 TEST_F(SnapshotMount, ShowsItsDiskInItsSizeByNameAndById) {
@@ -52,10 +40,7 @@ TEST_F(SnapshotMount, CannotBeWritten) {
 }
 
 TEST_F(SnapshotMount, ThatDoesNotExistIsOneClearLine) {
-  const auto outcome = flatimg({"mount", "-o", "snapshot=third", image_, mountpoint_});
-  EXPECT_EQ(outcome.exit_code, 1);
-  EXPECT_NE(outcome.output.find("it has no snapshot third"), std::string::npos) << outcome.output;
-  EXPECT_EQ(outcome.output.find('\n'), outcome.output.size() - 1) << outcome.output;
+  expect_refused("snapshot=third", image_, "it has no snapshot third");
 }
 
 // --- while the image is mounted -------------------------------------------------------------------------------------

@@ -3,39 +3,19 @@
 
 #include <filesystem>
 
-#include "mount/mounted_image.h"
+#include "mount/untouched_image.h"
 
 namespace flatimg::test {
 namespace {
 
-// QEMU does not know the format of the image behind the overlay, so it looks at the overlay alone.
-const std::string kQemuCheck =
-    R"(qemu-img check -q 'json:{"driver":"qcow2","file":{"driver":"file","filename":"over.qcow2"},"backing":null}')";
-
-class SparseMount : public ::testing::Test {
+class SparseMount : public UntouchedFileSystem {
  protected:
+  SparseMount() : UntouchedFileSystem("disk.simg") {}
   void SetUp() override {
     if (const auto why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
     if (!has_program("img2simg")) GTEST_SKIP() << "img2simg is not installed";
-    const auto made = shell("cd " + dir_.path().string() +
-                            "; mkdir mnt tree content; cp -r /usr/include/linux content/; truncate -s 64M disk.raw"
-                            "; mkfs.ext4 -q -F -d content disk.raw; img2simg disk.raw disk.simg");
-    ASSERT_EQ(made.exit_code, 0) << made.output;
-    before_ = shell("sha256sum < " + image_).output;
+    make_file_system("img2simg disk.raw disk.simg");
   }
-  void TearDown() override {
-    if (IsSkipped()) return;
-    EXPECT_EQ(shell("sha256sum < " + image_).output, before_);
-  }
-  void expect_runs(const std::string& script) {
-    const auto finished = shell("cd " + dir_.path().string() + "; " + script);
-    EXPECT_EQ(finished.exit_code, 0) << finished.output;
-  }
-
-  TempDir dir_;
-  std::string image_ = dir_ / "disk.simg";
-  std::string mountpoint_ = dir_ / "mnt";
-  std::string before_;
 };
 
 TEST_F(SparseMount, ShowsTheDiskReadOnlyWithItsHoles) {
@@ -65,12 +45,7 @@ TEST_F(SparseMount, HoldsAFileSystemThatIsSoundOnALoopDevice) {
   if (const auto why = why_no_loop_devices(); !why.empty()) GTEST_SKIP() << why;
   MountedImage mounted(image_, mountpoint_);
   ASSERT_TRUE(mounted.mounted());
-  {
-    LoopDevice loop(mounted.flat(), {"-r"});
-    ASSERT_FALSE(loop.path().empty());
-    expect_runs("e2fsck -fn " + loop.path() + "; mount -o ro " + loop.path() + " tree; trap 'umount tree' EXIT" +
-                "; diff -r content/linux tree/linux");
-  }
+  expect_sound_on_a_loop_device(mounted);
   mounted.unmount();
 }
 
@@ -80,20 +55,15 @@ TEST_F(SparseMount, IsWrittenThroughAnOverlayThatRecordsItsFormat) {
     MountedImage mounted(image_, mountpoint_, {"overlay=" + overlay});
     ASSERT_TRUE(mounted.mounted());
     expect_runs("cmp disk.raw " + mounted.flat());
-    expect_runs("head -c 3000 /dev/urandom > new; for f in " + mounted.flat() +
-                " disk.raw; do dd if=new of=$f bs=1000" + " seek=" + std::to_string(77 + round) +
-                " conv=notrunc,fsync status=none; done; cmp disk.raw " + mounted.flat());
+    expect_takes_a_write(mounted, 77 + round);
     mounted.unmount();
   }
-  expect_runs(kQemuCheck + "; qemu-img info -f qcow2 over.qcow2 | grep -q 'backing file format: sparse'");
-  expect_runs("$FLATIMG compare -F raw over.qcow2 disk.raw");
+  expect_runs("qemu-img info -f qcow2 over.qcow2 | grep -q 'backing file format: sparse'");
+  expect_sound_overlay();
 }
 
 TEST_F(SparseMount, ThatLiesAboutItsFormatIsOneClearLine) {
-  const auto outcome = flatimg({"mount", "-o", "format=sparse", dir_ / "disk.raw", mountpoint_});
-  EXPECT_EQ(outcome.exit_code, 1);
-  EXPECT_NE(outcome.output.find("is not an Android sparse image"), std::string::npos) << outcome.output;
-  EXPECT_EQ(outcome.output.find('\n'), outcome.output.size() - 1) << outcome.output;
+  expect_refused("format=sparse", dir_ / "disk.raw", "is not an Android sparse image");
 }
 
 }  // namespace
