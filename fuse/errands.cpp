@@ -67,6 +67,18 @@ Result<Errands::Left> Errands::leave() {
 
 Result<void> Errands::write_back_detached() { return only_whether(run(Errand::WriteBackDetached)); }
 
+Result<Descriptor> Errands::find_unpacked() {
+  TRY(Message answer, run(Errand::FindUnpacked));
+  return std::move(answer.descriptor);
+}
+
+Result<Descriptor> Errands::begin_unpacked() {
+  TRY(Message answer, run(Errand::BeginUnpacked));
+  return std::move(answer.descriptor);
+}
+
+Result<void> Errands::keep_unpacked() { return only_whether(run(Errand::KeepUnpacked)); }
+
 std::optional<LockHolder> Errands::find_lock_holder(int fd, LockWorld world, HostOffset at) {
   if (announced_) return std::nullopt;
   Message message;

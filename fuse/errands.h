@@ -32,6 +32,9 @@ enum class Errand : std::uint32_t {
   CorrectSize,        // numbers[0] = bytes
   Leave,              // answer: numbers[0] = KernelMount::Left, numbers[1] = handles that the supervisor has open
   WriteBackDetached,  //
+  FindUnpacked,       // answer: what the source was unpacked to before, if there is such a file
+  BeginUnpacked,      // answer: a new file for that
+  KeepUnpacked,       // the new file is complete
   FindLockHolder,     // numbers = LockWorld, byte; the file. Answer: numbers[0] = process or 0, text = its command
 };
 
@@ -60,6 +63,11 @@ class Errands {
   Result<void> write_back_detached() EXCLUDES(mutex_);
   /// Only before announce().
   [[nodiscard]] std::optional<LockHolder> find_lock_holder(int fd, LockWorld world, HostOffset at) EXCLUDES(mutex_);
+
+  // Unpacked files of the source: see unpack_errands.h.
+  Result<Descriptor> find_unpacked() EXCLUDES(mutex_);
+  Result<Descriptor> begin_unpacked() EXCLUDES(mutex_);
+  Result<void> keep_unpacked() EXCLUDES(mutex_);
 
   /// Never waits; what the supervisor does not take is lost.
   void log(LogLevel level, std::string_view line) const;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 
 #include "base/checked.h"
 #include "base/text.h"
@@ -73,6 +74,12 @@ Result<void> set_snapshot(MountOptions& to, std::string_view value) {
   return {};
 }
 
+Result<void> set_unpack_directory(MountOptions& to, std::string_view value) {
+  std::error_code failed;
+  to.unpack_directory = std::filesystem::absolute(value, failed).lexically_normal();
+  return {};
+}
+
 Result<void> set_flush_interval(MountOptions& to, std::string_view value) {
   constexpr unsigned kDay = 24 * 60 * 60;
   TRY(const unsigned seconds, parse_number<unsigned>(value, 10, kDay));
@@ -103,6 +110,9 @@ const std::vector<Option>& known_options() {
       {"backing", Takes::Value, set_backing},
       {"cache-size", Takes::Value, [](auto& to, auto value) { return store(to.cache_size, parse_size(value)); }},
       {"flush-interval", Takes::Value, set_flush_interval},
+      {"unpack", Takes::Value, [](auto& to, auto value) { return store(to.unpack, parse_word(value, kOnOff)); }},
+      {"unpack-dir", Takes::Value, set_unpack_directory},
+      {"unpack-size", Takes::Value, [](auto& to, auto value) { return store(to.unpack_size, parse_size(value)); }},
       {"discard", Takes::Value,
        [](auto& to, auto value) { return store(to.disk.discard, parse_word(value, kDiscard)); }},
       {"detect-zeroes", Takes::Value,

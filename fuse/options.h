@@ -33,6 +33,9 @@ struct MountOptions {
   std::string key_file;  // read by whoever parsed the options, before the fork; empty: none
   ByteCount cache_size{64u << 20};
   std::chrono::milliseconds flush_interval{5000};
+  bool unpack = true;                              // zstd files that can only be decoded as a whole
+  std::string unpack_directory;                    // absolute; empty: the usual one
+  ByteCount unpack_size{std::uint64_t{64} << 30};  // that one may hold, and that all kept ones take
   DiskOptions disk;
   bool locks = true;
   bool read_only = false;

@@ -22,6 +22,7 @@
 #include "fuse/session.h"
 #include "fuse/shutdown.h"
 #include "fuse/supervisor.h"
+#include "fuse/unpack_errands.h"
 #include "host/gate.h"
 
 namespace flatimg::flat {
@@ -107,8 +108,18 @@ std::string flat_name(const Place& place, const MountOptions& options) {
   return std::filesystem::path(place.source).filename().string() + options.suffix;
 }
 
-Result<Shown> open_source(const Place& place, const MountOptions& options, std::shared_ptr<const Secret> passphrase) {
+/// Where zstd files are unpacked to that have to be.
+std::shared_ptr<UnpackedFiles> unpacked_files(const Place& place, const MountOptions& options, Errands& errands) {
+  if (!options.unpack) return nullptr;
+  const std::string where = options.unpack_directory.empty() ? CacheDirectory::usual_path() : options.unpack_directory;
+  return std::make_shared<SupervisedUnpackedFiles>(errands, place.source, where);
+}
+
+Result<Shown> open_source(const Place& place, const MountOptions& options, std::shared_ptr<const Secret> passphrase,
+                          Errands& errands) {
   catalog::OpenRequest request = open_request(place, options);
+  request.unpacked_files = unpacked_files(place, options, errands);
+  request.unpack_size = options.unpack_size;
   request.passphrase = std::move(passphrase);
   TRY(catalog::Opened opened, catalog::open_image(request));
   request.passphrase.reset();
@@ -188,7 +199,7 @@ Result<void> run_worker(const Place& place, MountRequest request, Errands& erran
   ask_for_lock_holders([&](int fd, LockWorld world, HostOffset at) { return errands.find_lock_holder(fd, world, at); });
   Confinement confinement = confined(place, request.options);
   Shutdown shutdown;
-  TRY(Shown shown_image, open_source(place, request.options, std::move(request.passphrase)));
+  TRY(Shown shown_image, open_source(place, request.options, std::move(request.passphrase), errands));
   shown_image.exported->confinement = std::move(confinement);
   return mount_and_serve(std::move(shown_image), request.options, shutdown, errands);
 }

@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "fuse/registry.h"
+#include "fuse/unpack_errands.h"
 
 namespace flatimg::flat {
 
@@ -48,7 +49,11 @@ Message lock_holder(const Message& asked) {
 class Supervisor {
  public:
   Supervisor(pid_t worker, Channel channel, MountPlan plan, Verdict verdict)
-      : worker_(worker), channel_(std::move(channel)), verdict_(std::move(verdict)), mount_(std::move(plan)) {
+      : worker_(worker),
+        channel_(std::move(channel)),
+        verdict_(std::move(verdict)),
+        unpack_(plan.source, plan.options),
+        mount_(std::move(plan)) {
     const sigset_t signals = signals_to_hold();
     signals_ = Descriptor(signalfd(-1, &signals, SFD_CLOEXEC));
   }
@@ -76,6 +81,7 @@ class Supervisor {
   Channel channel_;
   Descriptor signals_;
   Verdict verdict_;
+  UnpackService unpack_;
   KernelMount mount_;
   std::optional<ControlSocket> control_;
   bool listening_ = true;  // the worker still has its end of the channel
@@ -143,6 +149,12 @@ Message Supervisor::run_errand(Errand errand, const Message& message) {
       return leave();
     case Errand::WriteBackDetached:
       return answer_of(mount_.write_back_detached());
+    case Errand::FindUnpacked:
+      return unpack_.find();
+    case Errand::BeginUnpacked:
+      return unpack_.begin();
+    case Errand::KeepUnpacked:
+      return unpack_.keep();
     case Errand::FindLockHolder:
       return lock_holder(message);
     default:

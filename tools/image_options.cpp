@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <map>
 
+#include "catalog/unpack_directory.h"
+
 namespace flatimg::tools {
 
 catalog::InspectRequest ImageOptions::request() const {
@@ -20,6 +22,8 @@ catalog::OpenRequest open_request(const ImageChoice& choice) {
   request.path = choice.path;
   if (!choice.format.empty()) request.format = choice.format;
   request.allowed_directories = choice.allowed_directories;
+  request.unpacked_files = std::make_shared<catalog::UnpackDirectory>("", request.unpack_size,
+                                                                      catalog::UnpackDirectory::AfterUse::Forget);
   return request;
 }
 

@@ -15,6 +15,7 @@
 #include "qcow1/qcow1_image.h"
 #include "qcow2/qcow2_image.h"
 #include "raw/raw_image.h"
+#include "seekable_zstd/unpacked_image.h"
 #include "seekable_zstd/zstd_image.h"
 
 namespace flatimg::catalog {
@@ -60,6 +61,7 @@ class Opener {
   Result<Image*> open_raw(Source source, bool guessed);
   Result<Image*> open_sparse(Source source);
   Result<Image*> open_zstd(Source source);
+  Result<Image*> open_large_zstd(Source source, ByteCount cache, const Result<seekable_zstd::FileFrames>& why);
   Result<std::vector<std::unique_ptr<HostFile>>> open_further_pieces(const std::string& first);
   [[nodiscard]] std::string reason_not_to_write(std::string_view format) const;
   Result<Image*> open_qcow2(Source source);
@@ -89,6 +91,8 @@ class Opener {
   std::optional<std::string> unwritable_part_;
   ByteCount cache_left_;  // of the budget, for images further down
 };
+
+constexpr ByteCount kLeastWindow = 8_MiB;  // of a zstd frame: what every decoder should take
 
 raw::FirstSectorGuard guard_for(const std::string& path) {
   return [path](std::span<const std::byte> sector) -> Result<void> {
@@ -201,10 +205,31 @@ Result<Image*> Opener::open_sparse(Source source) {
 // Nothing is behind it, so it takes what is left of the budget.
 Result<Image*> Opener::open_zstd(Source source) {
   const ByteCount share = std::exchange(cache_left_, ByteCount());
-  TRY(auto image, seekable_zstd::ZstdImage::open(std::move(source.file), {share, reason_not_to_write("zstd")}));
+  auto frames = seekable_zstd::read_frames(*source.file, seekable_zstd::largest_frame(share));
+  if (!frames && frames.error().kind == ErrorKind::Limit) return open_large_zstd(std::move(source), share, frames);
+  if (!frames) return Failure(std::move(frames.error()));
+  auto image = std::make_unique<seekable_zstd::ZstdImage>(
+      std::move(source.file), *std::move(frames), seekable_zstd::OpenOptions{share, reason_not_to_write("zstd")});
   if (image->source() == seekable_zstd::FileFrames::Source::Decoding) {
     opened_.notes.push_back(
         fmt::format("{}: its frames do not say what they hold: all of it was decoded to find out", shown(source.path)));
+  }
+  return keep(std::move(image));
+}
+
+// Its frames are too large to be decoded one by one.
+Result<Image*> Opener::open_large_zstd(Source source, ByteCount cache, const Result<seekable_zstd::FileFrames>& why) {
+  if (request_.content == OpenRequest::Content::NotNeeded) {
+    TRY(auto image, seekable_zstd::image_of_size(*source.file));
+    return keep(std::move(image));
+  }
+  if (!request_.unpacked_files) return Failure(why.error());
+  const seekable_zstd::UnpackLimits limits{std::max(cache, kLeastWindow), request_.unpack_size};
+  TRY(auto image, seekable_zstd::UnpackedImage::open(std::move(source.file),
+                                                     {request_.unpacked_files, limits, reason_not_to_write("zstd")}));
+  if (const auto where = image->being_unpacked_to()) {
+    opened_.notes.push_back(fmt::format("{}: its frames are too large to be decoded one by one: it is unpacked to {}",
+                                        shown(source.path), shown(*where)));
   }
   return keep(std::move(image));
 }

@@ -12,6 +12,7 @@
 #include "base/secret.h"
 #include "catalog/probe.h"
 #include "host/posix_file.h"
+#include "host/unpacked_files.h"
 #include "image/image.h"
 
 namespace flatimg::catalog {
@@ -21,6 +22,8 @@ enum class Behind {
   Below,       // they show where the top has nothing
   Separately,  // they make a disk of their own, opened for writing; the top is opened as if there were none
 };
+
+inline constexpr ByteCount kUnpackSize = 64_GiB;
 
 struct OpenRequest {
   std::string path;
@@ -37,6 +40,9 @@ struct OpenRequest {
   std::optional<std::string> backing;            // use this file instead of what the image says
   ByteCount cache_size{64u << 20};
   std::chrono::milliseconds flush_interval{5000};
+  /// For zstd files whose frames are too large to be decoded one by one; nullptr: those are refused.
+  std::shared_ptr<UnpackedFiles> unpacked_files;
+  ByteCount unpack_size{kUnpackSize};  // that such a file may hold
   bool locks = true;
   /// Of every encrypted image of the chain. Whoever asks lets go of it as soon as the image is open.
   std::shared_ptr<const Secret> passphrase;

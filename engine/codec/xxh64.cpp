@@ -4,8 +4,10 @@
 
 namespace flatimg {
 
-std::uint32_t xxh64_low(std::span<const std::byte> bytes) {
-  return static_cast<std::uint32_t>(XXH64(bytes.data(), bytes.size(), 0));
+std::uint64_t xxh64(std::span<const std::byte> bytes, std::uint64_t seed) {
+  return XXH64(bytes.data(), bytes.size(), seed);
 }
+
+std::uint32_t xxh64_low(std::span<const std::byte> bytes) { return static_cast<std::uint32_t>(xxh64(bytes, 0)); }
 
 }  // namespace flatimg

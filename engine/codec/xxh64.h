@@ -7,6 +7,7 @@
 
 namespace flatimg {
 
+[[nodiscard]] std::uint64_t xxh64(std::span<const std::byte> bytes, std::uint64_t seed);
 [[nodiscard]] std::uint32_t xxh64_low(std::span<const std::byte> bytes);
 
 }  // namespace flatimg

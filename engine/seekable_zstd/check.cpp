@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "base/limits.h"
 #include "base/side_by_side.h"
 #include "seekable_zstd/file_frames.h"
 #include "seekable_zstd/frame_decoder.h"
 #include "seekable_zstd/frame_scan.h"
+#include "seekable_zstd/unpacking.h"
 
 namespace flatimg::seekable_zstd {
 
@@ -138,16 +140,51 @@ class DataCheck {
   std::size_t threads_ = 1;
 };
 
+// --- frames that are too large to be decoded one by one ---------------------------------------------------------------
+
+constexpr UnpackLimits kUnpackLimits{kMemory, limits::kDisk};
+
+bool too_large(const Result<Checked>& checked) { return !checked && checked.error().kind == ErrorKind::Limit; }
+
+Result<CheckReport> report_on_large(HostFile& file, const Survey& known) {
+  CheckReport report;
+  TRY(report.image_end, file.size());
+  report.total_clusters = report.allocated_clusters = report.compressed_clusters = known.frames;
+  return report;
+}
+
+Result<CheckReport> check_large(HostFile& file) {
+  TRY(const Survey known, survey(file));
+  return report_on_large(file, known);
+}
+
+Result<CheckReport> check_large_with_data(HostFile& file, const Progress& progress) {
+  TRY(const Survey known, survey(file));
+  TRY(CheckReport report, report_on_large(file, known));
+  const auto drop = [](std::span<const std::byte>) { return Result<void>(); };
+  const auto size = unpack(file, known, kUnpackLimits, drop, progress);
+  if (size) return report;
+  if (size.error().kind != ErrorKind::CorruptImage && size.error().kind != ErrorKind::InvalidImage) {
+    return Failure(size.error());
+  }
+  report.corruption("{}", size.error().text);
+  return report;
+}
+
 }  // namespace
 
 Result<CheckReport> check(HostFile& file, ByteCount most) {
-  TRY(Checked checked, check_structure(file, most));
-  return std::move(checked.report);
+  auto checked = check_structure(file, most);
+  if (too_large(checked)) return check_large(file);
+  if (!checked) return Failure(std::move(checked.error()));
+  return std::move(checked->report);
 }
 
 Result<CheckReport> check_with_data(HostFile& file, ByteCount most, const Progress& progress) {
-  TRY(Checked checked, check_structure(file, most));
-  return DataCheck(file, checked.file_frames.frames).run(std::move(checked.report), progress);
+  auto checked = check_structure(file, most);
+  if (too_large(checked)) return check_large_with_data(file, progress);
+  if (!checked) return Failure(std::move(checked.error()));
+  return DataCheck(file, checked->file_frames.frames).run(std::move(checked->report), progress);
 }
 
 }  // namespace flatimg::seekable_zstd

@@ -1,11 +1,39 @@
 #include "seekable_zstd/describe.h"
 
+#include "base/limits.h"
 #include "seekable_zstd/file_frames.h"
+#include "seekable_zstd/unpacking.h"
 
 namespace flatimg::seekable_zstd {
 
+namespace {
+
+constexpr ByteCount kWindow = 64_MiB;
+
+// Its frames are too large to be decoded one by one. Where they do not say what they hold, all of it is decoded.
+Result<ImageInfo> describe_large(HostFile& file) {
+  TRY(const Survey known, survey(file));
+  ImageInfo info;
+  info.format = "zstd";
+  if (known.size) {
+    info.virtual_size = *known.size;
+  } else {
+    const auto drop = [](std::span<const std::byte>) { return Result<void>(); };
+    TRY(info.virtual_size, unpack(file, known, {kWindow, limits::kDisk}, drop));
+  }
+  TRY(info.actual_size, file.allocated());
+  info.details.push_back({"frames", InfoValue{known.frames}});
+  info.details.push_back({"unpacked-as-a-whole", InfoValue{true}});
+  info.details.push_back({"frames-state-their-size", InfoValue{known.size.has_value()}});
+  return info;
+}
+
+}  // namespace
+
 Result<ImageInfo> describe(HostFile& file, ByteCount most) {
-  TRY(const FileFrames frames, read_frames(file, most));
+  auto read = read_frames(file, most);
+  if (!read && read.error().kind == ErrorKind::Limit) return describe_large(file);
+  TRY(const FileFrames frames, std::move(read));
   ImageInfo info;
   info.format = "zstd";
   info.virtual_size = frames.frames.size();

@@ -15,9 +15,9 @@ std::uint64_t most_stored(ByteCount content) { return content.value() + content.
 
 Failure frame_too_large(const HostFile& file, std::string_view what, ByteCount most) {
   return fail(ErrorKind::Limit,
-              "{}: {}, and at most {} are decoded at once: {}make a file with smaller frames: "
-              "zstd -dc {} | pzstd -o NEW.zst",
-              file.name(), what, most.value(), most < kLargestFrame ? "raise cache-size, or " : "", file.name());
+              "{}: {}, and at most {} are decoded at once: {}use unpack=on, or make a file with smaller frames: "
+              "flatimg convert -O zstd {} NEW.zst",
+              file.name(), what, most.value(), most < kLargestFrame ? "raise cache-size, " : "", file.name());
 }
 
 Result<FrameScan> FrameScan::of(HostFile& file, ByteCount most) {

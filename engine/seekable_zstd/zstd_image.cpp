@@ -50,7 +50,7 @@ ZstdImage::ZstdImage(std::unique_ptr<HostFile> file, FileFrames frames, OpenOpti
 
 Result<std::unique_ptr<ZstdImage>> ZstdImage::open(std::unique_ptr<HostFile> file, OpenOptions options) {
   TRY(FileFrames frames, read_frames(*file, largest_frame(options.cache_size)));
-  return std::unique_ptr<ZstdImage>(new ZstdImage(std::move(file), std::move(frames), std::move(options)));
+  return std::make_unique<ZstdImage>(std::move(file), std::move(frames), std::move(options));
 }
 
 Result<Extent> ZstdImage::map(GuestRange want, Look /*look*/) {

@@ -28,6 +28,8 @@ class ZstdImage final : public Image {
  public:
   /// Errors as read_frames(); takes long where frames do not state their size.
   static Result<std::unique_ptr<ZstdImage>> open(std::unique_ptr<HostFile> file, OpenOptions options);
+  /// The same when the frames are known, and none is larger than largest_frame().
+  ZstdImage(std::unique_ptr<HostFile> file, FileFrames frames, OpenOptions options);
 
   [[nodiscard]] const Traits& traits() const override { return traits_; }
   [[nodiscard]] ByteCount size() const override { return frames_.frames.size(); }
@@ -42,8 +44,6 @@ class ZstdImage final : public Image {
   [[nodiscard]] FileFrames::Source source() const { return frames_.source; }
 
  private:
-  ZstdImage(std::unique_ptr<HostFile> file, FileFrames frames, OpenOptions options);
-
   std::unique_ptr<HostFile> file_;
   FileFrames frames_;
   Traits traits_;

@@ -136,8 +136,8 @@ TEST(ZstdImage, TakesNoFrameThatItsBudgetDoesNotHold) {
   for (const ZstdBuilder* image : {&stated, &unstated, &listed, &incompressible, &bomb}) {
     const auto opened = open(*image, 4_MiB);
     ASSERT_THAT(opened, FailsWith(ErrorKind::Limit,
-                                  "raise cache-size, or make a file with smaller frames: zstd -dc "
-                                  "disk.zst | pzstd -o NEW.zst"));
+                                  "raise cache-size, use unpack=on, or make a file with smaller frames: "
+                                  "flatimg convert -O zstd disk.zst NEW.zst"));
     EXPECT_EQ(opened.error().text.find('\n'), std::string::npos);
   }
   EXPECT_THAT(open(stated, 8_MiB), Succeeds());
