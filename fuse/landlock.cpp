@@ -69,6 +69,8 @@ std::uint64_t bits_of(Rights rights) {
       return kReading;
     case Rights::ReadWrite:
       return kWriting;
+    case Rights::ReadTree:
+      return kReading | kReadDirectory;
     case Rights::Tree:
       return kWriting | kReadDirectory | kRemoveDirectory | kRemoveFile | kMakeDirectory | kMakeFile | kMakeSocket |
              kMakeFifo | kMakeLink | kRefer;

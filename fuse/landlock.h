@@ -14,6 +14,7 @@ namespace flatimg::flat {
 enum class Rights {
   Read,       // files are opened for reading
   ReadWrite,  // and for writing, and resized
+  ReadTree,   // directories are listed as well
   Tree,       // a whole tree is managed: listed, made, renamed, linked, removed
 };
 

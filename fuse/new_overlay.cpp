@@ -12,10 +12,11 @@
 
 namespace flatimg::flat {
 
-Result<NewOverlay> NewOverlay::for_mount(const MountOptions& options) {
+Result<NewOverlay> NewOverlay::for_mount(const std::string& source, const MountOptions& options) {
   NewOverlay overlay;
-  if (!options.overlay || options.read_only) return overlay;
   struct stat found {};
+  if (!options.overlay || options.read_only) return overlay;
+  if (::stat(source.c_str(), &found) == 0 && S_ISDIR(found.st_mode)) return overlay;
   if (::stat(options.overlay->c_str(), &found) == 0 || errno != ENOENT) return overlay;
   std::error_code failed;
   overlay.path_ = std::filesystem::absolute(*options.overlay, failed).string();

@@ -12,8 +12,9 @@ namespace flatimg::flat {
 
 class NewOverlay {
  public:
-  /// Makes it when the options ask for an overlay that is to be written and is not there.
-  static Result<NewOverlay> for_mount(const MountOptions& options);
+  /// Makes it when the options ask for an overlay that is to be written and is not there. Nothing for a
+  /// directory, which has a directory of overlays.
+  static Result<NewOverlay> for_mount(const std::string& source, const MountOptions& options);
   /// Nothing became of it: removes what was made. What was there before, or has become an image, stays.
   void take_back_if_empty() const;
 

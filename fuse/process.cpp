@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 
 #include "base/log.h"
 
@@ -55,6 +56,29 @@ int wait_for_verdict(Descriptor from_child, pid_t child) {
   log(LogLevel::Error, "the helper process died before the mount was ready{}",
       WIFSIGNALED(status) ? fmt::format(" (signal {})", WTERMSIG(status)) : "");
   return 1;
+}
+
+[[noreturn]] void answer_and_end(const Descriptor& to_parent, const std::function<std::string()>& question) {
+  try {
+    const std::string text = question();
+    const auto written = ::write(to_parent.get(), text.data(), text.size());
+    _exit(written == static_cast<ssize_t>(text.size()) ? 0 : 1);
+  } catch (const std::exception&) {
+    _exit(1);
+  }
+}
+
+std::string read_all(const Descriptor& from) {
+  constexpr std::size_t kMost = 16384;
+  std::string text;
+  std::array<char, 1024> bytes{};
+  while (text.size() < kMost) {
+    const ssize_t got = ::read(from.get(), bytes.data(), bytes.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    text.append(bytes.data(), static_cast<std::size_t>(got));
+  }
+  return text;
 }
 
 }  // namespace
@@ -98,6 +122,22 @@ Result<pid_t> fork_worker() {
   prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
   if (getppid() != supervisor) _exit(1);  // it died before the line above
   return 0;
+}
+
+std::optional<std::string> ask_child(const std::function<std::string()>& question) {
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) return std::nullopt;
+  const Descriptor reading(ends[0]);
+  Descriptor writing(ends[1]);
+  const pid_t child = fork();
+  if (child < 0) return std::nullopt;
+  if (child == 0) answer_and_end(writing, question);
+  writing = Descriptor();
+  std::string text = read_all(reading);
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return std::nullopt;
+  return text;
 }
 
 void close_all_but(std::vector<int> kept) {

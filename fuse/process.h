@@ -4,6 +4,9 @@
 
 #include <sys/types.h>
 
+#include <functional>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -43,6 +46,10 @@ std::variant<ParentDone, Verdict> fork_helper(Inherited inherited);
 /// Forks the worker, which ends as by SIGTERM when the supervisor dies, and is not reached by signals of the terminal.
 /// Returns 0 in the worker.
 Result<pid_t> fork_worker();
+
+/// What a child process says, which then ends; nullopt when it died before, or said more than a few lines. Call while
+/// there is one thread only.
+std::optional<std::string> ask_child(const std::function<std::string()>& question);
 
 /// Closes everything but the standard streams and these.
 void close_all_but(std::vector<int> kept);

@@ -15,10 +15,12 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "catalog/open.h"
+#include "fuse/confined_look.h"
 #include "fuse/control.h"
 #include "fuse/mount_table.h"
 #include "fuse/new_overlay.h"
 #include "fuse/process.h"
+#include "fuse/reach.h"
 #include "fuse/session.h"
 #include "fuse/shutdown.h"
 #include "fuse/supervisor.h"
@@ -76,21 +78,6 @@ Result<Place> find_place(const MountRequest& request) {
   return place;
 }
 
-catalog::OpenRequest open_request(const Place& place, const MountOptions& options) {
-  catalog::OpenRequest request;
-  request.path = place.source;
-  request.format = options.format;
-  request.access = options.read_only ? Access::ReadOnly : Access::ReadWrite;
-  request.allowed_directories = options.allowed_directories;
-  request.backing = options.backing;
-  request.snapshot = options.snapshot;
-  request.overlay = options.overlay;
-  request.cache_size = options.cache_size;
-  request.flush_interval = options.flush_interval;
-  request.locks = options.locks;
-  return request;
-}
-
 /// An image that is open, and how it is shown.
 struct Shown {
   std::unique_ptr<Disk> disk;
@@ -117,7 +104,7 @@ std::shared_ptr<UnpackedFiles> unpacked_files(const Place& place, const MountOpt
 
 Result<Shown> open_source(const Place& place, const MountOptions& options, std::shared_ptr<const Secret> passphrase,
                           Errands& errands) {
-  catalog::OpenRequest request = open_request(place, options);
+  catalog::OpenRequest request = open_request(place.source, options);
   request.unpacked_files = unpacked_files(place, options, errands);
   request.unpack_size = options.unpack_size;
   request.passphrase = std::move(passphrase);
@@ -173,23 +160,10 @@ Result<void> mount_and_serve(Shown shown_image, const MountOptions& options, Shu
   return closed;
 }
 
-/// What the worker may open, by what the command line says.
-std::vector<Reachable> reachable_files(const Place& place, const MountOptions& options) {
-  const Rights rights = options.read_only ? Rights::Read : Rights::ReadWrite;
-  std::vector<Reachable> files{{place.source, options.overlay ? Rights::Read : rights},
-                               {std::filesystem::path(place.source).parent_path(), rights}};
-  for (const std::string& directory : options.allowed_directories) {
-    if (directory != Gate::kDescriptors) files.push_back({directory, rights});
-  }
-  if (options.overlay) files.push_back({*options.overlay, rights});
-  if (options.backing) files.push_back({*options.backing, Rights::Read});
-  return files;
-}
-
 /// Before the first thread, and before the first byte of the image is read.
 Confinement confined(const Place& place, const MountOptions& options) {
   if (!options.sandbox) return {};
-  Confinement confinement = confine(reachable_files(place, options));
+  Confinement confinement = confine(files_of_mount(place.source, options));
   for (const std::string& what : confinement.missing) log(LogLevel::Warning, "not all of the sandbox: {}", what);
   return confinement;
 }
@@ -230,7 +204,7 @@ int run_both(const Place& place, MountRequest request, Run run, Verdict verdict)
   auto channels = Channel::make();
   if (!channels) return told(Failure(channels.error()));
   auto& [ours, workers] = *channels;
-  const auto overlay = NewOverlay::for_mount(request.options);
+  const auto overlay = NewOverlay::for_mount(place.source, request.options);
   if (!overlay) return told(Failure(overlay.error()));
   hold_supervisor_signals();
   const auto worker = fork_worker();

@@ -45,6 +45,13 @@ constexpr std::array kAllowed{
     "getuid", "geteuid", "getgid", "getegid", "getppid", "getrandom", "uname", "getrlimit", "getrusage", "sysinfo",
     "umask"};
 
+// Files that are made, renamed and removed; their owners, modes, times and attributes; and doing so as somebody else.
+constexpr std::array kAllowedInTrees{
+    "getdents64",  "mkdirat",      "unlinkat",     "renameat",   "renameat2",  "linkat",    "symlinkat", "mknodat",
+    "fchmod",      "fchmodat",     "fchown",       "fchownat",   "utimensat",  "truncate",  "syncfs",    "getxattr",
+    "lgetxattr",   "fgetxattr",    "listxattr",    "llistxattr", "flistxattr", "setxattr",  "lsetxattr", "fsetxattr",
+    "removexattr", "lremovexattr", "fremovexattr", "setfsuid",   "setfsgid",   "setgroups", "getgroups"};
+
 // What only an intruder asks for.
 constexpr std::array kDeadly{"execve",
                              "execveat",
@@ -161,7 +168,7 @@ Result<void> allow_with_care(const Filter& filter) {
   return {};
 }
 
-Result<Filter> new_filter() {
+Result<Filter> new_filter(Serving serving) {
   Filter filter(seccomp_init(SCMP_ACT_ERRNO(ENOSYS)));
   if (!filter) return fail(ErrorKind::NoMemory, "seccomp: no memory for a filter");
   CHECK(must_be(seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS), "architecture"));
@@ -171,6 +178,9 @@ Result<Filter> new_filter() {
     CHECK(must_be(seccomp_syscall_priority(filter.get(), seccomp_syscall_resolve_name(name), priority--), name));
   }
   for (const char* name : kAllowed) CHECK(allow(filter, name));
+  if (serving == Serving::Tree) {
+    for (const char* name : kAllowedInTrees) CHECK(allow(filter, name));
+  }
   CHECK(allow_with_care(filter));
   for (const char* name : kDeadly) CHECK(add(filter, SCMP_ACT_KILL_PROCESS, name));
   return filter;
@@ -178,11 +188,11 @@ Result<Filter> new_filter() {
 
 }  // namespace
 
-Result<void> filter_system_calls() {
+Result<void> filter_system_calls([[maybe_unused]] Serving serving) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return fail(ErrorKind::Unsupported, "seccomp: this build has a sanitizer, which makes other system calls");
 #else
-  TRY(const Filter filter, new_filter());
+  TRY(const Filter filter, new_filter(serving));
   if (const int outcome = seccomp_load(filter.get()); outcome != 0) {
     return fail_os(-outcome, "seccomp: the kernel takes no filter");
   }

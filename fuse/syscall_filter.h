@@ -6,8 +6,13 @@
 
 namespace flatimg::flat {
 
+enum class Serving {
+  Image,  // the files of one image
+  Tree,   // a directory: files are made, renamed and removed, as the user who asked for it
+};
+
 /// From now on, for the calling thread and every thread that it starts. Cannot be undone. Takes no_new_privs.
 /// Unsupported where the kernel, or the container, has no filters.
-Result<void> filter_system_calls();
+Result<void> filter_system_calls(Serving serving);
 
 }  // namespace flatimg::flat

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "fuse/confined_look.h"
 #include "fuse/serve.h"
 #include "tools/commands.h"
 #include "tools/passphrase.h"
@@ -52,13 +53,8 @@ Result<flat::MountRequest> request_from(const MountArguments& arguments, flat::U
 
 /// Now, while this is still the user's own process: in his folder, with his terminal.
 Result<void> find_passphrase(flat::MountRequest& request) {
-  catalog::OpenRequest image;
-  image.path = request.source;
-  image.format = request.options.format;
-  image.allowed_directories = request.options.allowed_directories;
-  image.backing = request.options.backing;
-  image.overlay = request.options.overlay;
-  TRY(request.passphrase, passphrase_for(image, request.options.key_file));
+  const auto find = [&] { return flat::find_encrypted(request.source, request.options); };
+  TRY(request.passphrase, passphrase_for(find, request.options.key_file));
   return {};
 }
 

@@ -22,6 +22,7 @@ struct Program {
 void add_mount_command(Program& program);
 void add_umount_command(Program& program);
 void add_status_command(Program& program);
+void add_doctor_command(Program& program);
 void add_info_command(Program& program);
 void add_map_command(Program& program);
 void add_check_command(Program& program);

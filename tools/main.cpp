@@ -30,6 +30,7 @@ void describe(Program& program) {
   add_mount_command(program);
   add_umount_command(program);
   add_status_command(program);
+  add_doctor_command(program);
   add_info_command(program);
   add_map_command(program);
   add_check_command(program);

@@ -117,8 +117,12 @@ Result<std::shared_ptr<const Secret>> new_passphrase(const std::string& image, c
 }
 
 Result<std::shared_ptr<const Secret>> passphrase_for(const catalog::OpenRequest& request, const std::string& key_file) {
+  return passphrase_for([&] { return catalog::encrypted_image(request); }, key_file);
+}
+
+Result<std::shared_ptr<const Secret>> passphrase_for(const FindEncrypted& find_encrypted, const std::string& key_file) {
   if (!key_file.empty()) return from_key_file(key_file);
-  const auto encrypted = catalog::encrypted_image(request);
+  const auto encrypted = find_encrypted();
   if (!encrypted) return nullptr;
   if (::isatty(STDIN_FILENO) == 0) return no_terminal(*encrypted);
   TRY(Secret secret, ask_passphrase(fmt::format("Passphrase for {}: ", shown(*encrypted))));

@@ -4,7 +4,9 @@
 // part of it.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/secret.h"
@@ -16,7 +18,10 @@ namespace flatimg::tools {
 /// the question was not answered. A signal that ends programs does so with the terminal as it was before.
 Result<Secret> ask_passphrase(const std::string& question);
 
-/// What `request` needs to be opened: nullptr when nothing of it is encrypted and no key file is given.
+/// What is needed to open something: nullptr when nothing of it is encrypted and no key file is given. Without a key
+/// file `find_encrypted` is asked for the image that needs a passphrase.
+using FindEncrypted = std::function<std::optional<std::string>()>;
+Result<std::shared_ptr<const Secret>> passphrase_for(const FindEncrypted& find_encrypted, const std::string& key_file);
 Result<std::shared_ptr<const Secret>> passphrase_for(const catalog::OpenRequest& request, const std::string& key_file);
 
 /// Opens an image with the passphrase that it needs, which is forgotten afterwards.
