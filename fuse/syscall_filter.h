@@ -1,5 +1,5 @@
 // The system calls of a confined process (seccomp): which are allowed, which end it, and ENOSYS for all others, so that
-// a newer C library falls back on what it did before. contrib/decisions/0014 has the reasons.
+// a newer C library falls back on what it did before. contrib/decisions/0015 has the reasons.
 #pragma once
 
 #include "base/result.h"
