@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -97,12 +98,14 @@ Result<ControlSocket> ControlSocket::listen(dev_t device) {
   TRY(const std::string folder, own_registry());
   remove_stale_sockets(folder);
   const std::string path = folder + "/" + socket_name(device);
-  TRY(const sockaddr_un address, socket_address(path));
+  // Between bind and listen it would look like one whose helper is gone: it gets its name when it listens.
+  const std::string unnamed = path + ".new";
+  TRY(const sockaddr_un address, socket_address(unnamed));
   Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket.valid()) return fail_os(errno, "making the control socket");
-  ::unlink(path.c_str());  // the number is ours now: whoever had it is gone
+  ::unlink(unnamed.c_str());  // the number is ours now: whoever had it is gone
   if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
-      ::listen(socket.get(), kMostWaiting) != 0) {
+      ::listen(socket.get(), kMostWaiting) != 0 || ::rename(unnamed.c_str(), path.c_str()) != 0) {
     return fail_os(errno, "control socket {}", path);
   }
   return ControlSocket(path, std::move(socket));

@@ -136,6 +136,14 @@ void keep_size(Exported& exported, Errands& errands) {
   exported.size_keeper.start([&errands](ByteCount size) { return errands.correct_size(size); });
 }
 
+/// The mount does not answer, or nobody is there to tell: what was written meanwhile goes to the image.
+Failure give_up(Session& session, Exported& exported, Error why) {
+  session.fetch_pages();
+  session.workers().stop();
+  if (const auto closed = exported.disk.close(); !closed) log(LogLevel::Error, "{}", closed.error().text);
+  return Failure(std::move(why));
+}
+
 /// From the mount to the last flush.
 Result<void> mount_and_serve(Shown shown_image, const MountOptions& options, Shutdown& shutdown, Errands& errands) {
   Exported& exported = *shown_image.exported;
@@ -143,9 +151,10 @@ Result<void> mount_and_serve(Shown shown_image, const MountOptions& options, Shu
   CHECK(check_transport(options.transport));
   TRY(Descriptor connection, errands.mount());
   TRY(std::unique_ptr<Session> session, Session::start(exported, options, std::move(connection)));
-  TRY(Errands::Announced announced, errands.announce());
+  auto announced = errands.announce();
+  if (!announced) return give_up(*session, exported, announced.error());
   keep_size(exported, errands);
-  const std::unique_ptr<Control> control = open_control(exported, errands, announced);
+  const std::unique_ptr<Control> control = open_control(exported, errands, *announced);
   shutdown.serving(*session, exported, errands);
   session->workers().wait();
   errands.closing();

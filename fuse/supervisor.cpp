@@ -74,6 +74,7 @@ class Supervisor {
   Message run_errand(Errand errand, const Message& message);
   Message make_mount();
   Message announce();
+  void say_ready();
   Message leave();
   [[nodiscard]] int exit_code() const;
 
@@ -85,6 +86,7 @@ class Supervisor {
   KernelMount mount_;
   std::optional<ControlSocket> control_;
   bool listening_ = true;  // the worker still has its end of the channel
+  bool answers_ = false;   // the mount does
   bool worker_ended_ = false;
   int status_ = 0;
 };
@@ -132,6 +134,7 @@ void Supervisor::serve(Message message) {
     notify_service_manager("STOPPING=1");
   } else if (!worker_ended_) {
     (void)channel_.send(run_errand(errand, message));
+    if (errand == Errand::Announce && answers_) say_ready();
   }
 }
 
@@ -183,9 +186,14 @@ Message Supervisor::announce() {
   } else {
     answer.text = control.error().text;
   }
+  answers_ = true;
+  return answer;
+}
+
+// The worker has its answer by now: whatever becomes of this process, it will end the mount properly.
+void Supervisor::say_ready() {
   verdict_.ready();
   notify_service_manager("READY=1");
-  return answer;
 }
 
 /// What the worker died of, if it did not end by itself.
