@@ -10,7 +10,7 @@
 #include <array>
 #include <cerrno>
 
-#include "fuse/facts.h"
+#include "view/disk.h"
 
 namespace flatimg::flat {
 
@@ -33,11 +33,11 @@ std::string outcome_line(const Result<void>& outcome) { return (outcome ? "ok" :
 
 }  // namespace
 
-Control::Control(const Exported& exported, Errands& errands, Descriptor socket)
+Control::Control(const Mounted& mounted, Errands& errands, Descriptor socket)
     : errands_(errands),
       socket_(std::move(socket)),
       wake_up_(eventfd(0, EFD_CLOEXEC)),
-      exported_(&exported),
+      mounted_(&mounted),
       thread_([this] { serve(); }) {}
 
 Control::~Control() {
@@ -51,13 +51,13 @@ void Control::end_changes() {
 
 void Control::forget_disk() {
   const MutexLock lock(mutex_);
-  exported_ = nullptr;
+  mounted_ = nullptr;
 }
 
 void Control::finish(const Result<void>& outcome) {
   {
     const MutexLock lock(mutex_);
-    exported_ = nullptr;
+    mounted_ = nullptr;
     outcome_ = outcome_line(outcome);
   }
   eventfd_write(wake_up_.get(), 1);
@@ -114,11 +114,11 @@ void Control::answer(Client& client) {
 
 std::string Control::status() {
   const MutexLock lock(mutex_);
-  return exported_ != nullptr ? stats_json(*exported_) : std::string();
+  return mounted_ != nullptr ? mounted_->status() : std::string();
 }
 
 Result<Disk*> Control::disk_to_change() {
-  if (exported_ != nullptr && !changes_ended_) return &exported_->disk;
+  if (mounted_ != nullptr && !changes_ended_) return mounted_->disk_of_snapshots();
   return fail(ErrorKind::NotFound, "the mount is ending");
 }
 

@@ -23,7 +23,7 @@
 
 #include "base/ranked_mutex.h"
 #include "fuse/errands.h"
-#include "fuse/exported.h"
+#include "fuse/mounted.h"
 #include "host/posix_file.h"
 
 namespace flatimg::flat {
@@ -31,7 +31,7 @@ namespace flatimg::flat {
 class Control {
  public:
   /// Serves a listening socket.
-  Control(const Exported& exported, Errands& errands, Descriptor socket);
+  Control(const Mounted& mounted, Errands& errands, Descriptor socket);
   ~Control();
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;
@@ -65,7 +65,7 @@ class Control {
   Descriptor wake_up_;
   std::vector<Client> clients_;
   Mutex mutex_{Rank::Session};
-  const Exported* exported_ GUARDED_BY(mutex_);
+  const Mounted* mounted_ GUARDED_BY(mutex_);
   bool changes_ended_ GUARDED_BY(mutex_) = false;
   std::string outcome_ GUARDED_BY(mutex_);
   std::thread thread_;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "fuse/exported.h"
+#include "fuse/flat_file.h"
 #include "fuse/libfuse.h"
 #include "fuse/reply.h"
 
@@ -49,6 +50,13 @@ void write(fuse_req_t request, fuse_ino_t number, const char* bytes, std::size_t
            fuse_file_info* handle);
 void lseek(fuse_req_t request, fuse_ino_t number, off_t from, int whence, fuse_file_info* handle);
 void fallocate(fuse_req_t request, fuse_ino_t number, int mode, off_t from, off_t size, fuse_file_info* handle);
+
+/// What the operation works on.
+[[nodiscard]] inline Exported& exported_by(fuse_req_t request) { return static_cast<Exported&>(mount_of(request)); }
+
+[[nodiscard]] inline Growth growth_of(const Exported& exported) {
+  return exported.growable ? Growth::Allowed : Growth::Refused;
+}
 
 /// What stat() says about a node.
 [[nodiscard]] struct stat stat_of(const Exported& exported, Node node);

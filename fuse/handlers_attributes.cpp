@@ -29,19 +29,11 @@ void set_times(Attributes& attributes, const struct stat& wanted, int which) {
   attributes.set_change_time((which & FUSE_SET_ATTR_CTIME) != 0 ? nanoseconds(wanted.st_ctim) : now);
 }
 
-/// What a new size came with: ftruncate() names its handle; open(O_TRUNC) does not, and truncate() neither.
-enum class SizeFrom { Handle, Path };
-
-/// open(O_TRUNC) is ignored: the answer shows the size as it is, and the kernel takes that. truncate(PATH, 0) looks the
-/// same and is therefore ignored as well.
-Result<void> set_size(Exported& exported, ByteCount size, SizeFrom from) {
-  const bool truncates_on_open = from == SizeFrom::Path && size.is_zero();
-  if (size == exported.disk.size() || truncates_on_open) return {};
-  if (!exported.growable) {
-    return fail(ErrorKind::Denied, "the size of the disk is fixed: mount with -o growable to change it");
-  }
-  CHECK(exported.disk.resize(size));
-  exported.attributes.touch();
+Result<void> resize(Exported& exported, ByteCount size, SizeFrom from) {
+  if (is_ignored_truncation(size, from)) return {};
+  const ByteCount before = exported.disk.size();
+  CHECK(set_size(exported.disk, size, growth_of(exported)));
+  if (size != before) exported.attributes.touch();
   return {};
 }
 
@@ -83,7 +75,7 @@ void setattr(fuse_req_t request, fuse_ino_t number, struct stat* wanted, int whi
   }
   if ((which & FUSE_SET_ATTR_SIZE) != 0) {
     const SizeFrom from = handle != nullptr ? SizeFrom::Handle : SizeFrom::Path;
-    const auto sized = set_size(exported, ByteCount(static_cast<std::uint64_t>(wanted->st_size)), from);
+    const auto sized = resize(exported, ByteCount(static_cast<std::uint64_t>(wanted->st_size)), from);
     if (!sized) return reply_error(request, sized.error());
   }
   set_times(exported.attributes, *wanted, which);

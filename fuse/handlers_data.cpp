@@ -8,71 +8,15 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "base/aligned_buffer.h"
 #include "fuse/handlers.h"
 
 namespace flatimg::flat::handlers {
 
 namespace {
 
-GuestRange range_at(off_t from, std::uint64_t size) {
-  return {GuestOffset(static_cast<std::uint64_t>(from)), ByteCount(size)};
-}
-
-GuestRange whole(const Exported& exported) { return {GuestOffset(0), exported.disk.size()}; }
-
-/// Answers of read: one page-aligned buffer for each thread, kept from request to request.
-std::span<std::byte> reply_buffer(std::size_t bytes) {
-  thread_local AlignedBuffer buffer;
-  return buffer.at_least(bytes);
-}
-
 void read_fact(fuse_req_t request, const std::string& text, std::size_t size, off_t from) {
   const std::size_t begin = std::min(static_cast<std::size_t>(from), text.size());
   fuse_reply_buf(request, text.data() + begin, std::min(size, text.size() - begin));
-}
-
-Result<void> grow_to(Exported& exported, GuestOffset end) {
-  if (end <= whole(exported).end()) return {};
-  if (!exported.growable) return fail(ErrorKind::OutOfRange, "the range ends beyond the end of the disk");
-  return exported.disk.resize(ByteCount(end.value()));
-}
-
-/// Zeroes the part of a range that lies on the disk, if any does.
-Result<void> zero_inside(Exported& exported, GuestRange range, Space space) {
-  const GuestRange inside = intersection(range, whole(exported));
-  return inside.empty() ? Result<void>() : exported.disk.zero(inside, space);
-}
-
-/// fallocate without a punch. What lies beyond the end makes a growable disk larger unless the size is to be kept.
-Result<void> reserve(Exported& exported, int mode, GuestRange range) {
-  if ((mode & FALLOC_FL_KEEP_SIZE) == 0) CHECK(grow_to(exported, range.end()));
-  if ((mode & FALLOC_FL_ZERO_RANGE) != 0) return zero_inside(exported, range, Space::Keep);
-  if (!whole(exported).contains(range)) {
-    return fail(ErrorKind::OutOfRange, "there is nothing to reserve beyond the end of the disk");
-  }
-  return exported.disk.allocate(range);
-}
-
-Result<void> allocate_or_free(Exported& exported, int mode, GuestRange range) {
-  switch (mode) {
-    case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
-      return zero_inside(exported, range, Space::Release);
-    case 0:
-    case FALLOC_FL_KEEP_SIZE:
-    case FALLOC_FL_ZERO_RANGE:
-    case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
-      return reserve(exported, mode, range);
-    default:
-      return fail(ErrorKind::Unsupported, "fallocate mode {:#x}", mode);
-  }
-}
-
-/// Where SEEK_DATA or SEEK_HOLE leads from inside the disk; nullopt when only holes follow.
-Result<std::optional<GuestOffset>> seek(Disk& disk, GuestOffset from, int whence) {
-  if (whence == SEEK_DATA) return disk.next_data(from);
-  TRY(const GuestOffset hole, disk.next_hole(from));
-  return std::optional(hole);
 }
 
 /// Brings pages that the kernel has not written yet here first: it does not do that itself before it asks.
@@ -102,7 +46,7 @@ void read(fuse_req_t request, fuse_ino_t number, std::size_t size, off_t from, f
   if (exported.names.find(number) != Node::Flat) {
     return read_fact(request, *reinterpret_cast<const std::string*>(handle->fh), size, from);
   }
-  const GuestRange range = intersection(range_at(from, size), whole(exported));
+  const GuestRange range = intersection(range_at(from, size), whole(exported.disk));
   const std::span<std::byte> out = reply_buffer(range.length.value());
   if (const auto done = exported.disk.read(range.begin, out); !done) return reply_error(request, done.error());
   exported.counters.add_read(out.size());
@@ -113,7 +57,7 @@ void write(fuse_req_t request, fuse_ino_t number, const char* bytes, std::size_t
            fuse_file_info* handle) {
   Exported& exported = exported_by(request);
   if (exported.names.find(number) != Node::Flat) return void(fuse_reply_err(request, EBADF));
-  const GuestRange inside = intersection(range_at(to, size), whole(exported));
+  const GuestRange inside = intersection(range_at(to, size), whole(exported.disk));
   if (inside.length.value() < size) exported.size_keeper.correct();
   if (inside.empty() && size != 0) return void(fuse_reply_err(request, ENOSPC));
   const auto data = std::as_bytes(std::span(bytes, inside.length.value()));
@@ -147,7 +91,8 @@ void lseek(fuse_req_t request, fuse_ino_t number, off_t from, int whence, fuse_f
 void fallocate(fuse_req_t request, fuse_ino_t number, int mode, off_t from, off_t size, fuse_file_info* /*handle*/) {
   Exported& exported = exported_by(request);
   if (exported.names.find(number) != Node::Flat) return void(fuse_reply_err(request, EBADF));
-  const auto done = allocate_or_free(exported, mode, range_at(from, static_cast<std::uint64_t>(size)));
+  const auto done = allocate_or_free(exported.disk, growth_of(exported), mode,
+                                     range_at(from, static_cast<std::uint64_t>(size)));
   if (done) exported.attributes.touch();
   reply_done(request, done);
 }

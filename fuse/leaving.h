@@ -7,6 +7,6 @@
 namespace flatimg::flat {
 
 /// Returns when the connection has ended or the workers have stopped.
-void leave(Session& session, const Exported& exported, Errands& errands);
+void leave(Session& session, const Mounted& mounted, Errands& errands);
 
 }  // namespace flatimg::flat

@@ -26,20 +26,29 @@ bool may_write_back(const Exported& exported) {
   return exported.disk.writable() && exported.names.shape() == Shape::Directory;
 }
 
-}  // namespace
-
-void negotiate(void* exported, fuse_conn_info* connection) {
-  auto& shown = *static_cast<Exported*>(exported);
-  unsigned wanted = (connection->want | (kWanted & connection->capable)) & ~kUnwanted;
-  if (may_write_back(shown) && (connection->capable & FUSE_CAP_WRITEBACK_CACHE) != 0) {
-    wanted |= FUSE_CAP_WRITEBACK_CACHE;
-    shown.kernel_cache = KernelCache::WriteBack;
-  }
-  connection->want = wanted;
+void ask_for(unsigned wanted, unsigned unwanted, fuse_conn_info* connection) {
+  connection->want = (connection->want | (wanted & connection->capable)) & ~unwanted;
   connection->max_write = kLargestRequest;
   connection->time_gran = 1;
   connection->max_background = kMostBackground;
   connection->congestion_threshold = kMostBackground * 3 / 4;
+}
+
+}  // namespace
+
+void negotiate(void* mounted, fuse_conn_info* connection) {
+  auto& shown = static_cast<Exported&>(*static_cast<Mounted*>(mounted));
+  ask_for(kWanted, kUnwanted, connection);
+  if (may_write_back(shown) && (connection->capable & FUSE_CAP_WRITEBACK_CACHE) != 0) {
+    connection->want |= FUSE_CAP_WRITEBACK_CACHE;
+    shown.kernel_cache = KernelCache::WriteBack;
+  }
+}
+
+// Other files may change underneath: the kernel looks at size and time and drops pages that are old, and it writes
+// through, because a kernel that writes back late believes nobody else about sizes (README.md).
+void negotiate_tree(void* /*mounted*/, fuse_conn_info* connection) {
+  ask_for(kWanted | FUSE_CAP_AUTO_INVAL_DATA, kUnwanted & ~static_cast<unsigned>(FUSE_CAP_AUTO_INVAL_DATA), connection);
 }
 
 }  // namespace flatimg::flat

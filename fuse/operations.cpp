@@ -1,42 +1,16 @@
-// The table of handlers, each wrapped: counted, and with no exception that would fly through libfuse's C.
+// The table of handlers of a mount that shows one disk.
 //
 // What is missing in the table answers ENOSYS, and the kernel does not ask again: extended attributes, ioctl, access
 // (default_permissions checks instead), locks (the kernel keeps them itself).
 #include "fuse/operations.h"
 
-#include <cerrno>
-#include <new>
-
 #include "fuse/handlers.h"
 #include "fuse/negotiation.h"
+#include "fuse/wrapped.h"
 
 namespace flatimg::flat {
 
 namespace {
-
-template <auto Handler>
-struct Wrapped;
-
-template <class... Arguments, void (*Handler)(fuse_req_t, Arguments...)>
-struct Wrapped<Handler> {
-  template <Request kind>
-  static void counted(fuse_req_t request, Arguments... arguments) noexcept {
-    exported_by(request).counters.count(kind);
-    plain(request, arguments...);
-  }
-  static void plain(fuse_req_t request, Arguments... arguments) noexcept {
-    try {
-      Handler(request, arguments...);
-    } catch (const std::bad_alloc&) {
-      fuse_reply_err(request, ENOMEM);  // handlers answer last: this one has not
-    }
-  }
-};
-
-template <auto Handler, Request kind>
-constexpr auto counted = &Wrapped<Handler>::template counted<kind>;
-template <auto Handler>
-constexpr auto plain = &Wrapped<Handler>::plain;
 
 fuse_lowlevel_ops table() {
   fuse_lowlevel_ops ops{};

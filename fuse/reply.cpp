@@ -49,7 +49,7 @@ int errno_of(const Error& error) {
 }
 
 void reply_error(fuse_req_t request, const Error& error) {
-  exported_by(request).counters.add_error();
+  mount_of(request).counters.add_error();
   log_if_serious(error);
   fuse_reply_err(request, errno_of(error));
 }
@@ -59,6 +59,6 @@ void reply_done(fuse_req_t request, const Result<void>& result) {
   fuse_reply_err(request, 0);
 }
 
-Exported& exported_by(fuse_req_t request) { return *static_cast<Exported*>(fuse_req_userdata(request)); }
+Mounted& mount_of(fuse_req_t request) { return *static_cast<Mounted*>(fuse_req_userdata(request)); }
 
 }  // namespace flatimg::flat

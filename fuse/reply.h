@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "fuse/exported.h"
+#include "fuse/mounted.h"
 #include "fuse/libfuse.h"
 
 namespace flatimg::flat {
@@ -15,7 +15,7 @@ void reply_error(fuse_req_t request, const Error& error);
 /// Answers 0 or the error.
 void reply_done(fuse_req_t request, const Result<void>& result);
 
-/// What the operation works on.
-[[nodiscard]] Exported& exported_by(fuse_req_t request);
+/// The mount that the request came through.
+[[nodiscard]] Mounted& mount_of(fuse_req_t request);
 
 }  // namespace flatimg::flat

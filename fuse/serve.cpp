@@ -17,6 +17,7 @@
 #include "catalog/open.h"
 #include "fuse/confined_look.h"
 #include "fuse/control.h"
+#include "fuse/exported.h"
 #include "fuse/mount_table.h"
 #include "fuse/new_overlay.h"
 #include "fuse/process.h"
@@ -24,6 +25,7 @@
 #include "fuse/session.h"
 #include "fuse/shutdown.h"
 #include "fuse/supervisor.h"
+#include "fuse/tree/tree.h"
 #include "fuse/unpack_errands.h"
 #include "host/gate.h"
 
@@ -36,6 +38,7 @@ struct Place {
   std::string source;      // absolute
   std::string mountpoint;  // canonical
   Shape shape = Shape::Directory;
+  bool is_tree = false;  // the source is a directory
 };
 
 Result<struct stat> look_at(const std::string& path) {
@@ -63,26 +66,22 @@ Result<Shape> shape_of(const std::string& mountpoint) {
   return fail(ErrorKind::BadUsage, "{}: a mountpoint is a directory or a regular file", shown(mountpoint));
 }
 
+/// What a dead helper has left on the mountpoint goes first: it may lie over the source itself.
 Result<Place> find_place(const MountRequest& request) {
-  TRY(const struct stat source, look_at(request.source));
-  if (S_ISDIR(source.st_mode)) {
-    return fail(ErrorKind::Unsupported, "{}: this version of flatimg cannot mount a directory of images",
-                shown(request.source));
-  }
   Place place;
-  std::error_code failed;
-  place.source = std::filesystem::absolute(request.source, failed).lexically_normal();
   TRY(place.mountpoint, canonical_mountpoint(request.mountpoint));
   CHECK(clear_dead_mount(place.mountpoint));
+  TRY(const struct stat source, look_at(request.source));
+  place.is_tree = S_ISDIR(source.st_mode);
+  std::error_code failed;
+  place.source = std::filesystem::absolute(request.source, failed).lexically_normal();
   TRY(place.shape, shape_of(place.mountpoint));
+  if (place.is_tree && place.shape == Shape::File) {
+    return fail(ErrorKind::BadUsage, "{}: a directory of images is mounted on a directory", shown(request.mountpoint));
+  }
   return place;
 }
 
-/// An image that is open, and how it is shown.
-struct Shown {
-  std::unique_ptr<Disk> disk;
-  std::unique_ptr<Exported> exported;
-};
 
 /// The file that people may write to when they write to the disk.
 std::string file_of_disk(const Place& place, const MountOptions& options) {
@@ -102,8 +101,8 @@ std::shared_ptr<UnpackedFiles> unpacked_files(const Place& place, const MountOpt
   return std::make_shared<SupervisedUnpackedFiles>(errands, place.source, where);
 }
 
-Result<Shown> open_source(const Place& place, const MountOptions& options, std::shared_ptr<const Secret> passphrase,
-                          Errands& errands) {
+Result<std::unique_ptr<Mounted>> open_image(const Place& place, const MountOptions& options,
+                                            std::shared_ptr<const Secret> passphrase, Errands& errands) {
   catalog::OpenRequest request = open_request(place.source, options);
   request.unpacked_files = unpacked_files(place, options, errands);
   request.unpack_size = options.unpack_size;
@@ -112,66 +111,66 @@ Result<Shown> open_source(const Place& place, const MountOptions& options, std::
   request.passphrase.reset();
   TRY(const struct stat image, look_at(file_of_disk(place, options)));
   for (const std::string& note : opened.notes) log(LogLevel::Warning, "{}", note);
-  Shown result;
-  result.disk = std::make_unique<Disk>(std::move(opened.chain), options.disk);
-  result.exported =
-      std::make_unique<Exported>(*result.disk, Names(place.shape, flat_name(place, options)), image, options);
-  result.exported->source = place.source;
-  if (result.disk->writable()) result.exported->written = file_of_disk(place, options);
-  result.exported->mountpoint = place.mountpoint;
-  result.exported->format = opened.format;
-  return result;
+  auto disk = std::make_unique<Disk>(std::move(opened.chain), options.disk);
+  Names names(place.shape, flat_name(place, options));
+  auto exported = std::make_unique<Exported>(std::move(disk), std::move(names), image, options);
+  exported->source = place.source;
+  if (exported->disk.writable()) exported->written = file_of_disk(place, options);
+  exported->mountpoint = place.mountpoint;
+  exported->format = opened.format;
+  return std::unique_ptr<Mounted>(std::move(exported));
 }
 
-std::unique_ptr<Control> open_control(const Exported& exported, Errands& errands, Errands::Announced& announced) {
+Result<std::unique_ptr<Mounted>> open_source(const Place& place, const MountOptions& options,
+                                             std::shared_ptr<const Secret> passphrase, Errands& errands) {
+  if (!place.is_tree) return open_image(place, options, std::move(passphrase), errands);
+  return tree::open_tree(place.source, place.mountpoint, options, std::move(passphrase));
+}
+
+std::unique_ptr<Control> open_control(const Mounted& mounted, Errands& errands, Errands::Announced& announced) {
   if (announced.control.valid()) {
-    return std::make_unique<Control>(exported, errands, std::move(announced.control));
+    return std::make_unique<Control>(mounted, errands, std::move(announced.control));
   }
   log(LogLevel::Warning, "no `flatimg status` for this mount: {}", announced.why);
   return nullptr;
 }
 
-void keep_size(Exported& exported, Errands& errands) {
-  if (exported.kernel_cache != KernelCache::WriteBack) return;
-  exported.size_keeper.start([&errands](ByteCount size) { return errands.correct_size(size); });
-}
-
 /// The mount does not answer, or nobody is there to tell: what was written meanwhile goes to the image.
-Failure give_up(Session& session, Exported& exported, Error why) {
+Failure give_up(Session& session, Mounted& mounted, Error why) {
   session.fetch_pages();
   session.workers().stop();
-  if (const auto closed = exported.disk.close(); !closed) log(LogLevel::Error, "{}", closed.error().text);
+  if (const auto closed = mounted.close(); !closed) log(LogLevel::Error, "{}", closed.error().text);
   return Failure(std::move(why));
 }
 
 /// From the mount to the last flush.
-Result<void> mount_and_serve(Shown shown_image, const MountOptions& options, Shutdown& shutdown, Errands& errands) {
-  Exported& exported = *shown_image.exported;
+Result<void> mount_and_serve(std::unique_ptr<Mounted> mounted, const MountOptions& options, Shutdown& shutdown,
+                             Errands& errands) {
   shutdown.mounting();
   CHECK(check_transport(options.transport));
   TRY(Descriptor connection, errands.mount());
-  TRY(std::unique_ptr<Session> session, Session::start(exported, options, std::move(connection)));
+  TRY(std::unique_ptr<Session> session, Session::start(*mounted, options, std::move(connection)));
   auto announced = errands.announce();
-  if (!announced) return give_up(*session, exported, announced.error());
-  keep_size(exported, errands);
-  const std::unique_ptr<Control> control = open_control(exported, errands, *announced);
-  shutdown.serving(*session, exported, errands);
+  if (!announced) return give_up(*session, *mounted, announced.error());
+  mounted->answers(announced->device, errands);
+  const std::unique_ptr<Control> control = open_control(*mounted, errands, *announced);
+  shutdown.serving(*session, *mounted, errands);
   session->workers().wait();
   errands.closing();
   shutdown.closing();
   if (control) control->end_changes();
-  Result<void> closed = exported.disk.close();
+  Result<void> closed = mounted->close();
   if (control) control->forget_disk();
   session.reset();
-  shown_image.exported.reset();
-  shown_image.disk.reset();  // the locks go with it, before anybody hears that it is over
+  mounted.reset();  // the locks go with it, before anybody hears that it is over
   if (control) control->finish(closed);
   return closed;
 }
 
-/// Before the first thread, and before the first byte of the image is read.
+/// Before the first thread, and before the first byte of the image is read. Not yet for a directory of images
+/// (README.md).
 Confinement confined(const Place& place, const MountOptions& options) {
-  if (!options.sandbox) return {};
+  if (!options.sandbox || place.is_tree) return {};
   Confinement confinement = confine(files_of_mount(place.source, options));
   for (const std::string& what : confinement.missing) log(LogLevel::Warning, "not all of the sandbox: {}", what);
   return confinement;
@@ -179,17 +178,20 @@ Confinement confined(const Place& place, const MountOptions& options) {
 
 Result<void> run_worker(const Place& place, MountRequest request, Errands& errands) {
   harden_process();
-  ask_for_lock_holders([&](int fd, LockWorld world, HostOffset at) { return errands.find_lock_holder(fd, world, at); });
+  const auto by_errand = [&](int fd, LockWorld world, HostOffset at) { return errands.find_lock_holder(fd, world, at); };
+  if (!place.is_tree) ask_for_lock_holders(by_errand);
   Confinement confinement = confined(place, request.options);
   Shutdown shutdown;
-  TRY(Shown shown_image, open_source(place, request.options, std::move(request.passphrase), errands));
-  shown_image.exported->confinement = std::move(confinement);
-  return mount_and_serve(std::move(shown_image), request.options, shutdown, errands);
+  auto opened = open_source(place, request.options, std::move(request.passphrase), errands);
+  if (!opened) return Failure(std::move(opened.error()));
+  std::unique_ptr<Mounted> mounted = *std::move(opened);
+  mounted->confinement = std::move(confinement);
+  return mount_and_serve(std::move(mounted), request.options, shutdown, errands);
 }
 
 MountPlan plan_of(const Place& place, const MountOptions& options) {
   std::string flat_path = place.mountpoint;
-  if (place.shape == Shape::Directory) flat_path += "/" + flat_name(place, options);
+  if (place.shape == Shape::Directory && !place.is_tree) flat_path += "/" + flat_name(place, options);
   return {place.source, place.mountpoint, std::move(flat_path), place.shape, options};
 }
 

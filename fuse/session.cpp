@@ -11,7 +11,6 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "fuse/libfuse.h"
-#include "fuse/operations.h"
 
 namespace flatimg::flat {
 
@@ -39,11 +38,11 @@ std::vector<std::string> words_for_libfuse(const MountOptions& options) {
   return words;
 }
 
-fuse_session* new_session(Exported& exported, const MountOptions& options) {
+fuse_session* new_session(Mounted& mounted, const MountOptions& options) {
   fuse_set_log_func(log_for_libfuse);
   fuse_args arguments{};
   for (const std::string& word : words_for_libfuse(options)) fuse_opt_add_arg(&arguments, word.c_str());
-  fuse_session* session = fuse_session_new(&arguments, &operations(), sizeof(fuse_lowlevel_ops), &exported);
+  fuse_session* session = fuse_session_new(&arguments, &mounted.operations(), sizeof(fuse_lowlevel_ops), &mounted);
   fuse_opt_free_args(&arguments);
   return session;
 }
@@ -57,34 +56,28 @@ Result<void> check_transport(Transport transport) {
               fuse_pkgversion());
 }
 
-Result<std::unique_ptr<Session>> Session::start(Exported& exported, const MountOptions& options,
+Result<std::unique_ptr<Session>> Session::start(Mounted& mounted, const MountOptions& options,
                                                 Descriptor connection) {
-  fuse_session* raw = new_session(exported, options);
+  fuse_session* raw = new_session(mounted, options);
   if (raw == nullptr) return fail(ErrorKind::BadUsage, "libfuse does not take the mount options");
   if (fuse_session_mount(raw, fmt::format("/dev/fd/{}", connection.get()).c_str()) != 0) {
     fuse_session_destroy(raw);
     return fail(ErrorKind::Io, "libfuse does not take the connection");
   }
   (void)connection.release();  // libfuse closes it
-  std::unique_ptr<Session> session(new Session(exported, raw));
-  exported.session = raw;
-  exported.worker_threads = thread_count(options);
-  session->workers_ = std::make_unique<Workers>(raw, exported.worker_threads);
+  std::unique_ptr<Session> session(new Session(mounted, raw));
+  mounted.session = raw;
+  mounted.worker_threads = thread_count(options);
+  session->workers_ = std::make_unique<Workers>(raw, mounted.worker_threads);
   return session;
 }
 
 Session::~Session() {
   workers_.reset();
-  exported_.session = nullptr;
+  mounted_.session = nullptr;
   fuse_session_destroy(session_);
 }
 
-void Session::fetch_pages() {
-  if (exported_.kernel_cache != KernelCache::WriteBack) return;
-  const auto number = exported_.names.number_of(Node::Flat);
-  if (const int failed = fuse_lowlevel_notify_inval_inode(session_, number, 0, 0); failed != 0) {
-    log(LogLevel::Debug, "{}", system_error(-failed, "fetching what the kernel has not written back").text);
-  }
-}
+void Session::fetch_pages() { mounted_.fetch_pages(); }
 
 }  // namespace flatimg::flat

@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "fuse/exported.h"
+#include "fuse/mounted.h"
 #include "fuse/workers.h"
 #include "host/posix_file.h"
 
@@ -13,8 +13,8 @@ namespace flatimg::flat {
 
 class Session {
  public:
-  /// Starts the workers on a connection. `exported` outlives the session.
-  static Result<std::unique_ptr<Session>> start(Exported& exported, const MountOptions& options, Descriptor connection);
+  /// Starts the workers on a connection. `mounted` outlives the session.
+  static Result<std::unique_ptr<Session>> start(Mounted& mounted, const MountOptions& options, Descriptor connection);
   /// Stops the workers and ends the connection.
   ~Session();
   Session(const Session&) = delete;
@@ -25,9 +25,9 @@ class Session {
   void fetch_pages();
 
  private:
-  Session(Exported& exported, fuse_session* session) : exported_(exported), session_(session) {}
+  Session(Mounted& mounted, fuse_session* session) : mounted_(mounted), session_(session) {}
 
-  Exported& exported_;
+  Mounted& mounted_;
   fuse_session* session_;
   std::unique_ptr<Workers> workers_;
 };

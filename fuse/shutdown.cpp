@@ -41,9 +41,9 @@ void Shutdown::mounting() {
   state_ = State::Mounting;
 }
 
-void Shutdown::serving(Session& session, const Exported& exported, Errands& errands) {
+void Shutdown::serving(Session& session, const Mounted& mounted, Errands& errands) {
   const MutexLock lock(mutex_);
-  served_ = {&session, &exported, &errands};
+  served_ = {&session, &mounted, &errands};
   state_ = State::Serving;
   changed_.notify_all();
 }
@@ -71,7 +71,7 @@ void Shutdown::watch() {
 void Shutdown::asked_to_end() {
   const auto served = begin_leaving();
   if (!served) return;
-  leave(*served->session, *served->exported, *served->errands);
+  leave(*served->session, *served->mounted, *served->errands);
   const MutexLock lock(mutex_);
   state_ = State::Closing;
   changed_.notify_all();

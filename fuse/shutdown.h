@@ -36,7 +36,7 @@ class Shutdown {
 
   /// Mounting begins: a signal is kept until serving() or closing().
   void mounting() EXCLUDES(mutex_);
-  void serving(Session& session, const Exported& exported, Errands& errands) EXCLUDES(mutex_);
+  void serving(Session& session, const Mounted& mounted, Errands& errands) EXCLUDES(mutex_);
   /// Waits until leaving, if it was under way, is done with the session.
   void closing() EXCLUDES(mutex_);
 
@@ -46,7 +46,7 @@ class Shutdown {
   void asked_to_end() EXCLUDES(mutex_);
   struct Served {
     Session* session;
-    const Exported* exported;
+    const Mounted* mounted;
     Errands* errands;
   };
   /// What to leave, for the one who may do it.

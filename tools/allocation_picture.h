@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tools/map_entries.h"
+#include "view/map_entries.h"
 
 namespace flatimg::tools {
 

@@ -7,7 +7,7 @@
 #include "catalog/preallocated.h"
 #include "tools/allocation_picture.h"
 #include "tools/image_options.h"
-#include "tools/map_entries.h"
+#include "view/map_entries.h"
 
 namespace flatimg::tools {
 

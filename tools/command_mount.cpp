@@ -18,7 +18,8 @@ constexpr int kMountFailedBit = 32;
 constexpr std::string_view kOptionsHelp = R"(Options of -o, separated by commas (write a comma inside a value as \,):
   format=F                raw, qcow2; no probing
   allow-path=DIR[:DIR]    directories whose files the image may name, besides its own
-  overlay=FILE            write to FILE, a qcow2 over the image, which is made when there is none
+  overlay=FILE            write to FILE, a qcow2 over the image, which is made when there is none; for a directory
+                          of images: a directory of such files
   backing=FILE            the backing file, instead of what the image says
   snapshot=ID|NAME        show this internal snapshot, read-only
   key-file=FILE           passphrase of encrypted images; asked for on the terminal otherwise
@@ -31,7 +32,7 @@ constexpr std::string_view kOptionsHelp = R"(Options of -o, separated by commas 
   detect-zeroes=off|on|unmap
                           what writing zeroes does (off: they are written)
   growable                truncate may resize the image
-  suffix=.raw             put behind the name of the flat file
+  suffix=.raw             put behind the names of flat files
   io=auto|thread|uring    transport to the kernel (auto)
   threads=N               worker threads (by CPU count)
   lock=on|off             image locks (on)
@@ -96,7 +97,7 @@ void add_mount_command(Program& program) {
   command->add_option("-o", arguments->option_lists, "Mount options, see below")
       ->type_name("OPTIONS")
       ->allow_extra_args(false);
-  command->add_option("SOURCE", arguments->source, "The image: a file or a block device")->required();
+  command->add_option("SOURCE", arguments->source, "The image: a file or a block device; or a directory of images")->required();
   command->add_option("MOUNTPOINT", arguments->mountpoint, "A directory, or a regular file (also the image itself)")
       ->required();
   command->footer(std::string(kOptionsHelp));

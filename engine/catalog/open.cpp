@@ -119,11 +119,11 @@ Image* Opener::keep(std::unique_ptr<Image> image) {
 
 Result<Source> Opener::open_top() {
   Source top{nullptr, named_[0].path, named_[0].format, request_.access};
-  auto file = open_host_file(top.path, request_.access);
+  auto file = request_.open_named(top.path, request_.access);
   if (!file && file.error().kind == ErrorKind::Denied && request_.access == Access::ReadWrite &&
       request_.read_only_if_need_be) {
     const std::string reason = file.error().text;
-    file = open_host_file(top.path, Access::ReadOnly);
+    file = request_.open_named(top.path, Access::ReadOnly);
     if (file) {
       top.access = Access::ReadOnly;
       opened_.notes.push_back(fmt::format("{}; opened read-only", reason));
@@ -145,7 +145,7 @@ Result<Source> Opener::readable_if_never_written(Source source) const {
     TRY(format, probe(*source.file));
   }
   if (is_written_in_place(format)) return source;
-  TRY(source.file, open_host_file(source.path, Access::ReadOnly));
+  TRY(source.file, request_.open_named(source.path, Access::ReadOnly));
   source.access = Access::ReadOnly;
   return source;
 }
@@ -424,7 +424,7 @@ Result<Source> Opener::open_named_backing(const Named& named, const Recorded& re
   Source backing;
   backing.path = named.path;
   backing.format = named.format || !recorded ? named.format : recorded->format;
-  TRY(backing.file, open_host_file(backing.path, Access::ReadOnly));
+  TRY(backing.file, request_.open_named(backing.path, Access::ReadOnly));
   if (request_.overlay && rules_.depth() == 0) CHECK(must_be_overlay_of(*backing.file, recorded, asking_path));
   return backing;
 }
@@ -456,6 +456,11 @@ Result<void> Opener::must_be_overlay_of(const HostFile& image, const Recorded& r
   return {};
 }
 
+Result<Gate> gate_for(const OpenRequest& request) {
+  if (request.gate != nullptr) return request.gate->for_another_image();
+  return Gate::around(request.path, request.allowed_directories);
+}
+
 }  // namespace
 
 Result<Opened> open_image(const OpenRequest& request) {
@@ -476,7 +481,7 @@ Result<Opened> open_image(const OpenRequest& request) {
       return open_image(without);
     }
   }
-  TRY(Gate gate, Gate::around(request.path, request.allowed_directories));
+  TRY(Gate gate, gate_for(request));
   std::optional<std::string> reason;
   {
     Opener opener(request, std::move(gate));

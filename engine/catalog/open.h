@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "base/secret.h"
 #include "catalog/probe.h"
+#include "host/gate.h"
 #include "host/posix_file.h"
 #include "host/unpacked_files.h"
 #include "image/image.h"
@@ -36,6 +38,10 @@ struct OpenRequest {
   std::optional<std::string> overlay;
   Behind behind = Behind::Below;
   std::vector<std::string> allowed_directories;  // allow-path=
+  /// What may be opened because an image names it; nullptr: what lies around `path`, and allowed_directories.
+  const Gate* gate = nullptr;
+  /// How a file that the request itself names is opened, where its path is not the way to it.
+  std::function<Result<std::unique_ptr<HostFile>>(const std::string& path, Access access)> open_named = open_host_file;
   std::optional<std::string> snapshot;           // show this internal snapshot, ID or name; for reading only
   std::optional<std::string> backing;            // use this file instead of what the image says
   ByteCount cache_size{64u << 20};

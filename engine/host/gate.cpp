@@ -141,8 +141,15 @@ Result<void> Gate::add_root(const std::string& directory) {
   Descriptor descriptor(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!descriptor.valid()) return fail_os(errno, "{}", shown(directory));
   std::string real = canonical(path).value_or(path);
-  roots_.push_back({std::move(path), std::move(real), std::move(descriptor)});
+  roots_.push_back({std::move(path), std::move(real), std::make_shared<const Descriptor>(std::move(descriptor))});
   return {};
+}
+
+Gate Gate::for_another_image() const {
+  Gate gate(*this);
+  gate.opened_ = 0;
+  gate.parts_opened_ = 0;
+  return gate;
 }
 
 std::string Gate::resolve_name(std::string_view name, const std::string& asking_path) {
@@ -182,7 +189,7 @@ Result<Gate::Found> Gate::find(const Request& request) const {
   // Second round: where the links of a permitted path lead to, if that is another place.
   for (int round = 0; round < 2; ++round) {
     for (Place& place : places_of(path)) {
-      const auto attempt = gate::open_beneath(place.root->directory, place.beneath, O_PATH);
+      const auto attempt = gate::open_beneath(*place.root->directory, place.beneath, O_PATH);
       if (attempt.os_error != 0) {
         why = more_telling(why, attempt.os_error);
         continue;
@@ -191,7 +198,7 @@ Result<Gate::Found> Gate::find(const Request& request) const {
       if (!look) return Failure(std::move(look.error()).within(subject(request)));
       return Found{std::move(place), *look};
     }
-    if (why != EXDEV || places_of(normalised(path)).empty()) break;
+    if (why != EXDEV || !links_may_leave_ || places_of(normalised(path)).empty()) break;
     const auto target = canonical(path);
     if (!target) break;
     path = *target;
@@ -246,7 +253,7 @@ Result<Gate::Opened> Gate::open(const Request& request) {
   TRY(const Found found, find(request));
   CHECK(must_be_welcome(found, request));
   const int mode = request.access == Access::ReadWrite ? O_RDWR : O_RDONLY;
-  auto attempt = gate::open_beneath(found.place.root->directory, found.place.beneath, mode | O_NONBLOCK | O_NOCTTY);
+  auto attempt = gate::open_beneath(*found.place.root->directory, found.place.beneath, mode | O_NONBLOCK | O_NOCTTY);
   if (attempt.os_error != 0) return refusal(request, attempt.os_error);
   TRY(const gate::Look look, gate::look_at(attempt.descriptor));
   if (look.identity != found.look.identity) {

@@ -15,6 +15,7 @@
 //   6. A refusal names the file, the image that asked for it and the option that would allow it.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -35,6 +36,13 @@ class Gate {
 
   Gate(Gate&&) noexcept = default;
   Gate& operator=(Gate&&) noexcept = default;
+  Gate& operator=(const Gate&) = delete;
+
+  /// The same permissions for another top image, with nothing opened yet. Any thread; needs no path to be looked up.
+  [[nodiscard]] Gate for_another_image() const;
+  /// From now on a symbolic link that leads out of a permitted directory is refused, even where it leads back into one:
+  /// its path may run over our own mount, and finding out would be a question to ourselves.
+  void refuse_links_that_leave() { links_may_leave_ = false; }
 
   struct Request {
     std::string_view name;    // as the image spells it
@@ -63,7 +71,7 @@ class Gate {
   struct Root {
     std::string path;       // absolute, as typed
     std::string canonical;  // without symbolic links
-    Descriptor directory;
+    std::shared_ptr<const Descriptor> directory;
   };
   struct Place {
     const Root* root = nullptr;
@@ -71,6 +79,7 @@ class Gate {
   };
   struct Found;
   Gate() = default;
+  Gate(const Gate&) = default;
   Result<void> add_root(const std::string& directory);
   Result<Opened> open_inherited(const Request& request, int number);
   [[nodiscard]] std::vector<Place> places_of(const std::string& path) const;
@@ -81,6 +90,7 @@ class Gate {
 
   std::vector<Root> roots_;
   bool descriptors_permitted_ = false;
+  bool links_may_leave_ = true;
   unsigned opened_ = 0;
   unsigned parts_opened_ = 0;
   std::optional<std::uint64_t> refused_device_;

@@ -7,7 +7,7 @@
 
 #include "view/disk.h"
 
-namespace flatimg::tools {
+namespace flatimg {
 
 /// A range of the disk about which the same is true.
 struct MapEntry {
@@ -25,4 +25,4 @@ struct MapEntry {
 Result<void> walk_map(Disk& disk, const std::vector<bool>& look_for_holes,
                       const std::function<void(const MapEntry&)>& visit);
 
-}  // namespace flatimg::tools
+}  // namespace flatimg

@@ -1,6 +1,6 @@
-#include "tools/map_entries.h"
+#include "view/map_entries.h"
 
-namespace flatimg::tools {
+namespace flatimg {
 
 namespace {
 
@@ -99,4 +99,4 @@ Result<void> walk_map(Disk& disk, const std::vector<bool>& look_for_holes,
   return MapWalk(disk, look_for_holes, visit).run();
 }
 
-}  // namespace flatimg::tools
+}  // namespace flatimg

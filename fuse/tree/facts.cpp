@@ -1,0 +1,96 @@
+#include "fuse/tree/facts.h"
+
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "fuse/map_text.h"
+#include "fuse/tree/opening.h"
+
+namespace flatimg::flat::tree {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string as_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+Json counters_json(const Counters& counters) {
+  Json json = Json::object();
+  for (const auto& [name, value] : counters) json[name] = value;
+  return json;
+}
+
+Json image_json(OpenImage& image) {
+  const OpenImage::Facts facts = image.facts();
+  return Json{{"format", facts.format},
+              {"open-files", facts.handles},
+              {"writers", facts.writers},
+              {"writable", facts.writable},
+              {"image", counters_json(facts.counters)}};
+}
+
+}  // namespace
+
+std::string stats_json(const Tree& tree) {
+  Json requests = Json::object();
+  for (std::size_t i = 0; i < kRequestNames.size(); ++i) {
+    requests[std::string(kRequestNames[i])] = tree.counters.count_of(i);
+  }
+  Json images = Json::object();
+  for (const auto& image : tree.images.all()) images[image->path()] = image_json(*image);
+  Json stats{{"directory", tree.source},
+             {"mountpoint", tree.mountpoint},
+             {"pid", getpid()},
+             {"open-files", tree.open_files.load()},
+             {"nodes", tree.nodes.count()},
+             {"bytes-read", tree.counters.bytes_read()},
+             {"bytes-written", tree.counters.bytes_written()},
+             {"errors", tree.counters.errors()},
+             {"requests", requests},
+             {"sandbox", "off"},
+             {"open-images", images}};
+  for (const auto& [path, why] : tree.images.last_failures()) stats["failed-closes"][path] = why;
+  return as_text(stats);
+}
+
+Result<std::string> info_json(Tree& tree, const NodePtr& image) {
+  TRY(const ImageInfo info, describe_node(tree, image));
+  Json json{{"filename", info.filename},
+            {"format", info.format},
+            {"virtual-size", info.virtual_size.value()},
+            {"actual-size", info.actual_size.value()}};
+  if (info.cluster_size) json["cluster-size"] = info.cluster_size->value();
+  if (info.backing_name) json["backing-filename"] = *info.backing_name;
+  if (info.full_backing_name) json["full-backing-filename"] = *info.full_backing_name;
+  if (info.backing_format) json["backing-filename-format"] = *info.backing_format;
+  json["dirty-flag"] = info.dirty;
+  if (info.encrypted) json["encrypted"] = true;
+  for (const SnapshotInfo& snapshot : info.snapshots) {
+    json["snapshots"].push_back(
+        Json{{"id", snapshot.id}, {"name", snapshot.name}, {"date-sec", snapshot.date_seconds}});
+  }
+  json["mountpoint"] = tree.mountpoint;
+  return as_text(json);
+}
+
+Result<std::string> map_json(Tree& tree, const NodePtr& image) {
+  TRY(const auto opened, open_image_of(tree, image, Access::ReadOnly));
+  auto text = [&]() -> Result<std::string> {
+    const OpenImage::Use use(*opened);
+    if (use.disk() == nullptr) return fail(ErrorKind::Io, "{}: is not open", shown(opened->path()));
+    return map_as_json(*use.disk());
+  }();
+  tree.images.close(image->key, opened, Access::ReadOnly);
+  return text;
+}
+
+std::string stats_json(Tree& tree, const NodePtr& image) {
+  const auto opened = tree.images.find(image->key);
+  Json json{{"filename", source_path(tree, *image)}, {"open", opened != nullptr}};
+  if (opened) json.update(image_json(*opened));
+  return as_text(json);
+}
+
+}  // namespace flatimg::flat::tree

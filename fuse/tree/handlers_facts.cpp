@@ -1,0 +1,239 @@
+// Requests on what is beneath .flatimg/. Nothing can be changed there.
+//
+// Texts are made when they are opened, so that one reader never sees two states mixed; like the files of /proc some of
+// them have no size before.
+#include <fcntl.h>
+
+#include <cerrno>
+
+#include "base/log.h"
+#include "fuse/tree/facts.h"
+#include "fuse/tree/handlers.h"
+#include "fuse/tree/opening.h"
+
+namespace flatimg::flat::tree::handlers {
+
+namespace {
+
+struct TextName {
+  std::string_view name;
+  FactKind kind;
+};
+constexpr std::array<TextName, 3> kTexts{
+    {{"info.json", FactKind::Info}, {"map.json", FactKind::Map}, {"stats.json", FactKind::Stats}}};
+constexpr std::string_view kSnapshots = "snapshots";
+
+/// What a name stands for.
+struct Meaning {
+  FactKind kind = FactKind::Folder;
+  NodePtr of;
+  std::string snapshot_id;
+};
+
+/// The node of a file, which the kernel need not know.
+Passed<NodePtr> hold(Tree& tree, const NodePtr& directory, const Located& located) {
+  PASS(NodePtr node, enter(tree, directory, located));
+  tree.nodes.forget(node->number, 1);
+  return node;
+}
+
+bool is_image(const Located& located) { return located.kind.kind == KnownKind::Kind::Image; }
+
+Passed<Meaning> meaning_in_folder(Tree& tree, const NodePtr& directory, const std::string& name) {
+  PASS(const Located located, locate(tree, *directory, name));
+  const bool folder = S_ISDIR(located.seen.status.st_mode);
+  if (!folder && !is_image(located)) return refused(ENOENT);
+  PASS(NodePtr node, hold(tree, directory, located));
+  return Meaning{folder ? FactKind::Folder : FactKind::Image, std::move(node), {}};
+}
+
+Passed<Meaning> meaning_of_snapshot(Tree& tree, const NodePtr& image, std::string_view name) {
+  const auto snapshots = snapshots_of(tree, image);
+  if (!snapshots) return refused(errno_of_opening(snapshots.error()));
+  for (const SnapshotName& snapshot : *snapshots) {
+    if (snapshot.name == name) return Meaning{FactKind::Snapshot, image, snapshot.id};
+  }
+  return refused(ENOENT);
+}
+
+Passed<Meaning> meaning_in(Tree& tree, const Fact& folder, const std::string& name) {
+  if (folder.kind == FactKind::Folder) return meaning_in_folder(tree, folder.of, name);
+  if (folder.kind == FactKind::Snapshots) return meaning_of_snapshot(tree, folder.of, name);
+  if (folder.kind != FactKind::Image) return refused(ENOTDIR);
+  if (name == kSnapshots) return Meaning{FactKind::Snapshots, folder.of, {}};
+  for (const TextName& text : kTexts) {
+    if (text.name == name) return Meaning{text.kind, folder.of, {}};
+  }
+  return refused(ENOENT);
+}
+
+Result<std::string> text_of(Tree& tree, const Fact& fact) {
+  if (fact.kind == FactKind::Info) return info_json(tree, fact.of);
+  if (fact.kind == FactKind::Map) return map_json(tree, fact.of);
+  return stats_json(tree, fact.of);
+}
+
+/// Opening it tells, for there is no field for it that could be trusted without.
+Passed<off_t> size_of(Tree& tree, const Fact& fact) {
+  if (fact.kind != FactKind::Snapshot) return 0;
+  const auto opened = OpenSnapshot::open(tree, fact.of, fact.snapshot_id);
+  if (!opened) return refused(errno_of_opening(opened.error()));
+  return static_cast<off_t>((*opened)->disk().size().value());
+}
+
+mode_t mode_of(const Fact& fact, mode_t mode) {
+  if (!fact.is_folder()) return S_IFREG | (mode & 0444);
+  return S_IFDIR | (mode & 0444) | (mode & 0444) >> 2;  // whoever may read may enter
+}
+
+Passed<struct stat> stat_of(Tree& tree, const Fact& fact) {
+  PASS(const Located located, look(tree, *fact.of));
+  PASS(const off_t size, size_of(tree, fact));
+  struct stat status = told(tree, located, fact.of->shown_as).status;
+  status.st_mode = mode_of(fact, status.st_mode);
+  status.st_ino = shown_inode(fact);
+  status.st_nlink = fact.is_folder() ? 2 : 1;
+  status.st_size = size;
+  status.st_blocks = (size + 511) / 512;
+  return status;
+}
+
+Passed<FactPtr> fact_at(fuse_req_t request, fuse_ino_t number) {
+  FactPtr fact = tree_of(request).facts.find(number);
+  if (fact == nullptr) return refused(ESTALE);
+  return fact;
+}
+
+Passed<Meaning> meaning_of(fuse_req_t request, fuse_ino_t parent, const char* name) {
+  Tree& tree = tree_of(request);
+  if (!FactNodes::has(parent)) return Meaning{FactKind::Folder, tree.nodes.root(), {}};
+  PASS(const FactPtr folder, fact_at(request, parent));
+  return meaning_in(tree, *folder, name);
+}
+
+using Item = FolderHandle::Item;
+
+/// The sub-directories and images of a directory.
+Passed<std::vector<Item>> items_of_folder(Tree& tree, const Node& directory) {
+  PASS(Descriptor opened, open_name(directory.directory, ".", O_RDONLY | O_DIRECTORY));
+  const std::unique_ptr<DIR, ListHandle::Close> names(::fdopendir(opened.get()));
+  if (names == nullptr) return refused(errno);
+  (void)opened.release();
+  std::vector<Item> items;
+  while (const dirent* const entry = ::readdir(names.get())) {
+    const std::string name = entry->d_name;
+    if (name == "." || name == ".." || (directory.number == Nodes::kRoot && name == kFactsName)) continue;
+    const auto listed = as_listed(tree, directory, name);
+    const bool shown = listed && (S_ISDIR(listed->located.seen.status.st_mode) || is_image(listed->located));
+    if (shown) items.push_back({listed->shown_name, S_IFDIR});
+  }
+  return items;
+}
+
+Passed<std::vector<Item>> items_of(Tree& tree, const Fact& folder) {
+  if (folder.kind == FactKind::Folder) return items_of_folder(tree, *folder.of);
+  std::vector<Item> items;
+  if (folder.kind == FactKind::Image) {
+    for (const TextName& text : kTexts) items.push_back({std::string(text.name), S_IFREG});
+    items.push_back({std::string(kSnapshots), S_IFDIR});
+    return items;
+  }
+  const auto snapshots = snapshots_of(tree, folder.of);
+  if (!snapshots) return refused(errno_of_opening(snapshots.error()));
+  for (const SnapshotName& snapshot : *snapshots) items.push_back({snapshot.name, S_IFREG});
+  return items;
+}
+
+Passed<std::unique_ptr<Handle>> open_text_or_snapshot(Tree& tree, const Fact& fact, fuse_file_info* info) {
+  if ((info->flags & O_ACCMODE) != O_RDONLY) return refused(EACCES);
+  if (fact.kind == FactKind::Snapshot) {
+    auto snapshot = OpenSnapshot::open(tree, fact.of, fact.snapshot_id);
+    if (!snapshot) return refused(errno_of_opening(snapshot.error()));
+    return std::make_unique<Handle>(SnapshotHandle{*std::move(snapshot)});
+  }
+  auto text = text_of(tree, fact);
+  if (!text) {
+    log(LogLevel::Warning, "{}", text.error().text);
+    return refused(errno_of_opening(text.error()));
+  }
+  info->direct_io = 1;  // the size is not known before
+  return std::make_unique<Handle>(TextHandle{*std::move(text)});
+}
+
+void reply_handle(fuse_req_t request, Passed<std::unique_ptr<Handle>> opened, fuse_file_info* info) {
+  if (!opened) return reply_errno(request, opened.error());
+  info->fh = number_for(**opened);
+  ++mount_of(request).open_files;
+  if (fuse_reply_open(request, info) != -ENOENT) return void(opened->release());
+  --mount_of(request).open_files;
+}
+
+}  // namespace
+
+void lookup_fact(fuse_req_t request, fuse_ino_t parent, const char* name) {
+  Tree& tree = tree_of(request);
+  const auto meaning = meaning_of(request, parent, name);
+  if (!meaning) return void(fuse_reply_err(request, meaning.error()));
+  const FactPtr fact = tree.facts.enter(meaning->kind, meaning->of, meaning->snapshot_id);
+  const auto status = stat_of(tree, *fact);
+  fuse_entry_param entry{};
+  entry.ino = fact->number;
+  if (status) entry.attr = *status;
+  const bool told_kernel = status && fuse_reply_entry(request, &entry) != -ENOENT;
+  if (!told_kernel) tree.facts.forget(fact->number, 1);
+  if (!status) reply_errno(request, status.error());
+}
+
+void getattr_fact(fuse_req_t request, fuse_ino_t number) {
+  const auto fact = fact_at(request, number);
+  if (!fact) return reply_errno(request, fact.error());
+  const auto status = stat_of(tree_of(request), **fact);
+  if (!status) return reply_errno(request, status.error());
+  fuse_reply_attr(request, &*status, 0);
+}
+
+void open_fact(fuse_req_t request, fuse_ino_t number, fuse_file_info* info) {
+  const auto fact = fact_at(request, number);
+  if (!fact) return reply_errno(request, fact.error());
+  reply_handle(request, open_text_or_snapshot(tree_of(request), **fact, info), info);
+}
+
+void open_fact_folder(fuse_req_t request, fuse_ino_t number, fuse_file_info* info) {
+  const auto fact = fact_at(request, number);
+  if (!fact) return reply_errno(request, fact.error());
+  auto items = items_of(tree_of(request), **fact);
+  if (!items) return reply_errno(request, items.error());
+  items->insert(items->begin(), {{".", S_IFDIR}, {"..", S_IFDIR}});
+  reply_handle(request, std::make_unique<Handle>(FolderHandle{*std::move(items)}), info);
+}
+
+namespace {
+
+/// Names only, also where attributes were asked for: a node of 0 says that this was no lookup.
+std::size_t add_item(fuse_req_t request, std::span<char> room, const Item& item, off_t next, Listing form) {
+  fuse_entry_param entry{};
+  entry.attr.st_mode = item.type;
+  entry.attr.st_ino = FactNodes::kFirst;  // not known before it is looked up
+  if (form == Listing::Names) {
+    return fuse_add_direntry(request, room.data(), room.size(), item.name.c_str(), &entry.attr, next);
+  }
+  return fuse_add_direntry_plus(request, room.data(), room.size(), item.name.c_str(), &entry, next);
+}
+
+}  // namespace
+
+void list_facts(fuse_req_t request, std::size_t room, off_t from, const fuse_file_info& info, Listing form) {
+  const auto* const folder = std::get_if<FolderHandle>(&handle_of(info));
+  if (folder == nullptr || from < 0) return reply_errno(request, EBADF);
+  std::vector<char> buffer(room);
+  std::size_t filled = 0;
+  for (auto at = static_cast<std::size_t>(from); at < folder->items.size(); ++at) {
+    const std::span<char> rest = std::span(buffer).subspan(filled);
+    const std::size_t taken = add_item(request, rest, folder->items[at], static_cast<off_t>(at + 1), form);
+    if (taken > rest.size()) break;
+    filled += taken;
+  }
+  fuse_reply_buf(request, buffer.data(), filled);
+}
+
+}  // namespace flatimg::flat::tree::handlers

@@ -1,0 +1,64 @@
+#include "fuse/tree/opening.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include "base/text.h"
+#include "fuse/reply.h"
+
+namespace flatimg::flat::tree {
+
+namespace {
+
+Result<std::unique_ptr<HostFile>> open_node_file(Tree& tree, const Node& node, const std::string& path, Access access) {
+  const auto pinned = pin(tree, node);
+  if (!pinned) return fail_os(pinned.error(), "{}", shown(path));
+  auto file = open_pinned(**pinned, access == Access::ReadWrite ? O_RDWR : O_RDONLY);
+  if (!file) return fail_os(file.error(), "{}", shown(path));
+  return adopt_host_file(*std::move(file), path, access);
+}
+
+/// The overlay lies where the image lies, in another tree. Its directories are made for a writer.
+Result<std::optional<std::string>> overlay_of(const Tree& tree, const Node& node, Access access) {
+  if (!tree.options.overlay) return std::optional<std::string>();
+  const std::filesystem::path path = std::filesystem::path(*tree.options.overlay) / tree.nodes.path_of(node);
+  std::error_code failed;
+  if (access == Access::ReadWrite) std::filesystem::create_directories(path.parent_path(), failed);
+  if (failed) return fail_os(failed.value(), "{}: making the directory of the overlay", shown(path.string()));
+  return std::optional(path.string());
+}
+
+}  // namespace
+
+OpenImages::OpenFile file_of(Tree& tree, const NodePtr& node) {
+  return [&tree, node, path = source_path(tree, *node)](Access how) { return open_node_file(tree, *node, path, how); };
+}
+
+Result<ImageInfo> describe_node(Tree& tree, const NodePtr& node) {
+  TRY(auto file, file_of(tree, node)(Access::ReadOnly));
+  catalog::InspectRequest request;
+  request.path = source_path(tree, *node);
+  request.locks = catalog::Locks::Ignore;
+  TRY(const catalog::Inspected image, catalog::inspect_opened(std::move(file), request));
+  return catalog::describe_inspected(image);
+}
+
+Result<std::shared_ptr<OpenImage>> open_image_of(Tree& tree, const NodePtr& node, Access access) {
+  OpenImages::Wanted wanted;
+  wanted.key = node->key;
+  wanted.path = source_path(tree, *node);
+  wanted.access = access;
+  wanted.open_file = file_of(tree, node);
+  TRY(wanted.overlay, overlay_of(tree, *node, access));
+  return tree.images.open(wanted);
+}
+
+int errno_of_opening(const Error& error) {
+  if (error.kind == ErrorKind::Denied) return EACCES;
+  if (error.kind == ErrorKind::Limit) return ENFILE;
+  return errno_of(error);
+}
+
+}  // namespace flatimg::flat::tree

@@ -1,0 +1,46 @@
+// Internal snapshots of an image as read-only disks, also while the disk itself is written.
+//
+// Whoever opens a snapshot has a handle of the image as well: the image's own lock keeps all others from changing or
+// deleting the snapshot, and this helper does neither. What a snapshot refers to is never overwritten, so a second look
+// at the file needs no lock of its own.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fuse/tree/tree.h"
+
+namespace flatimg::flat::tree {
+
+/// A snapshot, by the name of its file.
+struct SnapshotName {
+  std::string name;  // its own where that can be the name of a file and is the first such; else its ID
+  std::string id;
+};
+
+/// None for images that have none.
+Result<std::vector<SnapshotName>> snapshots_of(Tree& tree, const NodePtr& node);
+
+/// A snapshot that is open.
+class OpenSnapshot {
+ public:
+  static Result<std::unique_ptr<OpenSnapshot>> open(Tree& tree, const NodePtr& node, const std::string& id);
+  ~OpenSnapshot();
+  OpenSnapshot(const OpenSnapshot&) = delete;
+  OpenSnapshot& operator=(const OpenSnapshot&) = delete;
+
+  [[nodiscard]] Disk& disk() { return *beside_.disk; }
+  /// False when somebody else may have changed the image meanwhile.
+  [[nodiscard]] bool is_protected();
+
+ private:
+  OpenSnapshot(Tree& tree, NodePtr node, std::shared_ptr<OpenImage> image)
+      : tree_(tree), node_(std::move(node)), image_(std::move(image)) {}
+  Tree& tree_;
+  NodePtr node_;
+  std::shared_ptr<OpenImage> image_;
+  OpenImages::Beside beside_;
+};
+
+}  // namespace flatimg::flat::tree
