@@ -53,15 +53,14 @@ Message UnpackService::begin() {
   if (!packed) return answer_of(Failure(packed.error()));
   auto begun = directory_.begin(**packed);
   if (!begun) return answer_of(Failure(begun.error()));
+  packed_ = *std::move(packed);
   begun_ = *std::move(begun);
   return with_descriptor(*begun_);
 }
 
 Message UnpackService::keep() {
   if (!begun_) return answer_of(fail(ErrorKind::BadUsage, "nothing has been unpacked"));
-  auto packed = open_host_file(source_, Access::ReadOnly);
-  if (!packed) return answer_of(Failure(packed.error()));
-  return answer_of(directory_.keep(**packed, *begun_));
+  return answer_of(directory_.keep(*packed_, *begun_));
 }
 
 }  // namespace flatimg::flat

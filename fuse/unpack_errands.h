@@ -43,6 +43,7 @@ class UnpackService {
  private:
   const std::string source_;
   catalog::UnpackDirectory directory_;
+  std::unique_ptr<HostFile> packed_;  // opened before the mount, which may lie over it
   std::unique_ptr<HostFile> begun_;
 };
 

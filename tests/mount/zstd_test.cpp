@@ -64,6 +64,17 @@ TEST_F(ZstdMount, UnpacksAFileOfOneFrameOnceAndKeepsIt) {
   EXPECT_NE(kept(), first);
 }
 
+TEST_F(ZstdMount, KeepsAnUnpackedFileOfAnImageThatIsMountedOverItself) {
+  expect_runs("zstd -q disk.raw -o one.zst");
+  for (unsigned n = 0; n < 2; ++n) {
+    MountedImage mounted(dir_ / "one.zst", dir_ / "one.zst", {"unpack-dir=" + (dir_ / "unpacked")});
+    ASSERT_TRUE(mounted.mounted());
+    expect_runs("cmp one.zst disk.raw");
+    mounted.unmount();
+    expect_runs("test $(ls unpacked | wc -l) = 1; ls unpacked | grep -q ^$(stat -c %s one.zst)-");
+  }
+}
+
 TEST_F(ZstdMount, UnpacksWhatDoesNotStateItsSizeBeforeItIsReady) {
   expect_runs("zstd -q < disk.raw > pipe.zst");
   MountedImage mounted(dir_ / "pipe.zst", mountpoint_, {"unpack-dir=" + (dir_ / "unpacked")});
