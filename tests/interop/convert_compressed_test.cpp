@@ -1,12 +1,10 @@
 // flatimg convert -c: what comes out is read and judged by qemu-img.
-#include <sys/stat.h>
-
-#include "interop/both_programs.h"
+#include "interop/conversion.h"
 
 namespace flatimg::test {
 namespace {
 
-class ConvertCompressed : public BothPrograms {
+class ConvertCompressed : public Conversion {
  protected:
   /// Text that compresses, bytes that do not, zeroes, holes, and an end within a cluster.
   void make_source() const {
@@ -14,23 +12,6 @@ class ConvertCompressed : public BothPrograms {
           "seq 400000 > source && head -c 700000 /dev/urandom >> source && head -c 500000 /dev/zero >> source && "
           "truncate -s 9M source && seq 100000 | head -c 300000 >> source && truncate -s $((9*1024*1024+333*1024)) "
           "source"});
-  }
-  void convert(Words arguments) const {
-    arguments.insert(arguments.begin(), "convert");
-    const Finished finished = flatimg(arguments);
-    EXPECT_EQ(finished.exit_code, 0) << finished.output;
-    EXPECT_EQ(finished.output, "");
-  }
-  [[nodiscard]] off_t length_of(const std::string& name) const {
-    struct stat found {};
-    EXPECT_EQ(::stat((directory_ / name).c_str(), &found), 0);
-    return found.st_size;
-  }
-  void expect_refused(const Words& arguments, const std::string& why) const {
-    const Finished refused = flatimg(arguments);
-    EXPECT_EQ(refused.exit_code, 1);
-    EXPECT_NE(refused.output.find(why), std::string::npos) << refused.output;
-    EXPECT_EQ(refused.output.find('\n'), refused.output.size() - 1) << refused.output;
   }
 };
 

@@ -1,16 +1,14 @@
 // flatimg convert to the formats that are written once, Android sparse and seekable zstd: simg2img and zstd read them.
-#include <sys/stat.h>
-
 #include <fstream>
 #include <map>
 
 #include "base/endian.h"
-#include "interop/both_programs.h"
+#include "interop/conversion.h"
 
 namespace flatimg::test {
 namespace {
 
-class ConvertOnce : public BothPrograms {
+class ConvertOnce : public Conversion {
  protected:
   /// Text, bytes that do not compress, a word again and again, zeroes that are stored, holes, the end in a hole.
   void make_source() const {
@@ -18,23 +16,6 @@ class ConvertOnce : public BothPrograms {
           "seq 200000 > source && head -c 300000 /dev/urandom >> source && truncate -s 4M source && "
           "yes abc | head -c 1M >> source && head -c 1M /dev/zero >> source && truncate -s 12M source && "
           "head -c 8192 /dev/urandom >> source && truncate -s 16M source"});
-  }
-  void convert(Words arguments) const {
-    arguments.insert(arguments.begin(), "convert");
-    const Finished finished = flatimg(arguments);
-    EXPECT_EQ(finished.exit_code, 0) << finished.output;
-    EXPECT_EQ(finished.output, "");
-  }
-  void expect_refused(const Words& arguments, const std::string& why) const {
-    const Finished refused = flatimg(arguments);
-    EXPECT_EQ(refused.exit_code, 1);
-    EXPECT_NE(refused.output.find(why), std::string::npos) << refused.output;
-    EXPECT_EQ(refused.output.find('\n'), refused.output.size() - 1) << refused.output;
-  }
-  [[nodiscard]] off_t length_of(const std::string& name) const {
-    struct stat found {};
-    EXPECT_EQ(::stat((directory_ / name).c_str(), &found), 0);
-    return found.st_size;
   }
   [[nodiscard]] std::string bytes_of(const std::string& name) const { return contents_of(directory_ / name); }
   /// Blocks of each kind of chunk.

@@ -3,14 +3,14 @@
 
 #include <filesystem>
 
-#include "interop/both_programs.h"
+#include "interop/conversion.h"
 
 namespace flatimg::test {
 namespace {
 
 constexpr const char* kContent = "write -P 1 0 64k; write -P 2 1M 300k; write -z 2M 128k; write -P 3 7M 1000k";
 
-class Convert : public BothPrograms {
+class Convert : public Conversion {
  protected:
   void io(const std::string& image, const std::string& commands) const {
     Words words{"qemu-io"};
@@ -27,12 +27,6 @@ class Convert : public BothPrograms {
   void make_source(const std::string& name, const std::string& options = "compat=1.1") const {
     must({"qemu-img", "create", "-q", "-f", "qcow2", "-o", options, name, "8M"});
     io(name, kContent);
-  }
-  void convert(Words arguments) const {
-    arguments.insert(arguments.begin(), "convert");
-    const Finished finished = flatimg(arguments);
-    EXPECT_EQ(finished.exit_code, 0) << finished.output;
-    EXPECT_EQ(finished.output, "");
   }
   [[nodiscard]] std::string sum_of(const std::string& name) const { return in_directory({"sha256sum", name}).output; }
   [[nodiscard]] std::string names() const { return in_directory({"ls", "-A"}).output; }
