@@ -37,6 +37,8 @@ TEST(Doctor, HasAReportForPrograms) {
 
 TEST(Doctor, SaysWhatToDoWhereMountingDoesNotWork) {
   if (const auto why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
+  const auto namespaces = run({"unshare", "-m", "true"});
+  if (namespaces.exit_code != 0) GTEST_SKIP() << "no mount namespace: " << namespaces.output;
   TempDir dir;
   const auto told = run({"unshare", "-m", "bash", "-c",
                          "touch " + (dir / "file") + "; mount --bind " + (dir / "file") +
