@@ -1,6 +1,8 @@
 // Folders and names of control sockets.
 #include "fuse/registry.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -42,14 +44,11 @@ Result<void> check_folder(const std::string& folder, uid_t user) {
   return {};
 }
 
-ino_t inode_at(const std::string& path) {
-  struct stat found {};
-  return lstat(path.c_str(), &found) == 0 ? found.st_ino : 0;
-}
-
-Result<Descriptor> connect_to(const std::string& path) {
+enum class Patience { Wait, Drop };
+Result<Descriptor> connect_to(const std::string& path, Patience patience) {
   TRY(const sockaddr_un address, socket_address(path));
-  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int flags = SOCK_CLOEXEC | (patience == Patience::Drop ? SOCK_NONBLOCK : 0);
+  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | flags, 0));
   if (!socket.valid()) return fail_os(errno, "making a socket");
   if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     return fail_os(errno, "{}", shown(path));
@@ -57,13 +56,24 @@ Result<Descriptor> connect_to(const std::string& path) {
   return socket;
 }
 
-/// Removes sockets whose helper is gone.
+/// Nobody else names or removes sockets in the folder while it lives. Without the lock, one that was found dead could
+/// be somebody's new one, of the same number, by the time it is removed.
+Descriptor lock_folder(const std::string& folder) {
+  Descriptor locked(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  while (flock(locked.get(), LOCK_EX) != 0 && errno == EINTR) continue;
+  return locked;
+}
+
+/// Removes a socket on which nobody listens. The folder is locked.
+void remove_if_stale(const std::string& path) {
+  const auto answered = connect_to(path, Patience::Drop);
+  if (!answered && answered.error().os_error == ECONNREFUSED) ::unlink(path.c_str());
+}
+
 void remove_stale_sockets(const std::string& folder) {
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
-    if (entry.path().extension() != ".sock") continue;
-    const auto answered = connect_to(entry.path());
-    if (!answered && answered.error().os_error == ECONNREFUSED) ::unlink(entry.path().c_str());
+    if (entry.path().extension() == ".sock") remove_if_stale(entry.path());
   }
 }
 
@@ -88,17 +98,22 @@ Result<Descriptor> connect_to_helper(const MountEntry& mount) {
   const std::string name = socket_name(makedev(mount.device_major, mount.device_minor));
   for (const std::string& folder : folders_of(mounter)) {
     if (!check_folder(folder, mounter)) continue;
-    if (auto connection = connect_to(folder + "/" + name)) return connection;
+    if (auto connection = connect_to(folder + "/" + name, Patience::Wait)) return connection;
   }
   return fail(ErrorKind::NotFound, "{}: no helper answers for this mount", shown(mount.mountpoint));
 }
 
 Result<ControlSocket> ControlSocket::listen(dev_t device) {
-  constexpr int kMostWaiting = 32;
   TRY(const std::string folder, own_registry());
+  return listen(folder, device);
+}
+
+Result<ControlSocket> ControlSocket::listen(const std::string& folder, dev_t device) {
+  constexpr int kMostWaiting = 32;
+  const Descriptor locked = lock_folder(folder);
   remove_stale_sockets(folder);
   const std::string path = folder + "/" + socket_name(device);
-  // Between bind and listen it would look like one whose helper is gone: it gets its name when it listens.
+  // Between bind and listen it would refuse those who look for it: it gets its name when it listens.
   const std::string unnamed = path + ".new";
   TRY(const sockaddr_un address, socket_address(unnamed));
   Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -108,14 +123,12 @@ Result<ControlSocket> ControlSocket::listen(dev_t device) {
       ::listen(socket.get(), kMostWaiting) != 0 || ::rename(unnamed.c_str(), path.c_str()) != 0) {
     return fail_os(errno, "control socket {}", path);
   }
-  return ControlSocket(path, std::move(socket));
+  return ControlSocket(folder, path, std::move(socket));
 }
 
-ControlSocket::ControlSocket(std::string path, Descriptor socket)
-    : path_(std::move(path)), inode_(inode_at(path_)), socket_(std::move(socket)) {}
-
 void ControlSocket::remove() const {
-  if (inode_at(path_) == inode_) ::unlink(path_.c_str());
+  const Descriptor locked = lock_folder(folder_);
+  remove_if_stale(path_);
 }
 
 Result<sockaddr_un> socket_address(const std::string& path) {

@@ -22,18 +22,22 @@ Result<std::string> own_registry();
 /// The name of a control socket while its mount lives.
 class ControlSocket {
  public:
-  /// Listens for the mount with that device number. Failing is no reason not to mount.
+  /// Listens for the mount with that device number, in the own registry or in that folder. Failing is no reason not to
+  /// mount.
   static Result<ControlSocket> listen(dev_t device);
+  static Result<ControlSocket> listen(const std::string& folder, dev_t device);
   /// The listening socket; the name stays.
   [[nodiscard]] Descriptor take() { return std::move(socket_); }
-  /// Removes the name, unless it is another socket's by now.
+  /// Removes the name when nobody listens there any more. The kernel may have given the number to another mount since,
+  /// whose socket then has the same name: that one stays.
   void remove() const;
 
  private:
-  ControlSocket(std::string path, Descriptor socket);
+  ControlSocket(std::string folder, std::string path, Descriptor socket)
+      : folder_(std::move(folder)), path_(std::move(path)), socket_(std::move(socket)) {}
 
+  std::string folder_;
   std::string path_;
-  ino_t inode_ = 0;
   Descriptor socket_;
 };
 
