@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
+#include "fuse/mount_json.h"
 
 namespace flatimg::flat {
 
@@ -21,27 +21,15 @@ Json sandbox_json(const Confinement& confinement) {
   return parts;
 }
 
-std::string as_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
-
 }  // namespace
 
 std::string stats_json(const Exported& exported) {
-  Json requests = Json::object();
-  for (std::size_t i = 0; i < kRequestNames.size(); ++i) {
-    requests[std::string(kRequestNames[i])] = exported.counters.count_of(i);
-  }
-  Json image = Json::object();
-  for (const auto& [name, value] : exported.disk.counters()) image[name] = value;
   Json stats{{"filename", exported.source}, {"mountpoint", exported.mountpoint}};
   if (!exported.written.empty()) stats["written-file"] = exported.written;
-  stats.update(Json{{"pid", getpid()},
-                    {"open-files", exported.open_files.load()},
-                    {"bytes-read", exported.counters.bytes_read()},
-                    {"bytes-written", exported.counters.bytes_written()},
-                    {"errors", exported.counters.errors()},
-                    {"requests", requests},
-                    {"image", image},
-                    {"sandbox", sandbox_json(exported.confinement)}});
+  stats.update(Json{{"pid", getpid()}, {"open-files", exported.open_files.load()}});
+  stats.update(requests_json(exported.counters));
+  stats.update(
+      Json{{"image", counters_json(exported.disk.counters())}, {"sandbox", sandbox_json(exported.confinement)}});
   return as_text(stats);
 }
 

@@ -5,19 +5,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 
+#include "fuse/disk_replies.h"
 #include "fuse/handlers.h"
 
 namespace flatimg::flat::handlers {
 
 namespace {
-
-void read_fact(fuse_req_t request, const std::string& text, std::size_t size, off_t from) {
-  const std::size_t begin = std::min(static_cast<std::size_t>(from), text.size());
-  fuse_reply_buf(request, text.data() + begin, std::min(size, text.size() - begin));
-}
 
 /// Brings pages that the kernel has not written yet here first: it does not do that itself before it asks.
 ///
@@ -35,8 +30,8 @@ bool kernel_may_hold_pages(const Exported& exported) {
 }
 
 /// What is right in any case: all of it may be data.
-GuestOffset seek_blindly(const Disk& disk, GuestOffset from, int whence) {
-  return whence == SEEK_DATA ? from : GuestOffset(0) + disk.size();
+off_t seek_blindly(const Disk& disk, off_t from, int whence) {
+  return whence == SEEK_DATA ? from : static_cast<off_t>(disk.size().value());
 }
 
 }  // namespace
@@ -44,13 +39,9 @@ GuestOffset seek_blindly(const Disk& disk, GuestOffset from, int whence) {
 void read(fuse_req_t request, fuse_ino_t number, std::size_t size, off_t from, fuse_file_info* handle) {
   Exported& exported = exported_by(request);
   if (exported.names.find(number) != Node::Flat) {
-    return read_fact(request, *reinterpret_cast<const std::string*>(handle->fh), size, from);
+    return reply_text(request, *reinterpret_cast<const std::string*>(handle->fh), size, from);
   }
-  const GuestRange range = intersection(range_at(from, size), whole(exported.disk));
-  const std::span<std::byte> out = reply_buffer(range.length.value());
-  if (const auto done = exported.disk.read(range.begin, out); !done) return reply_error(request, done.error());
-  exported.counters.add_read(out.size());
-  fuse_reply_buf(request, reinterpret_cast<const char*>(out.data()), out.size());
+  reply_read(request, exported.disk, size, from);
 }
 
 void write(fuse_req_t request, fuse_ino_t number, const char* bytes, std::size_t size, off_t to,
@@ -74,25 +65,17 @@ void lseek(fuse_req_t request, fuse_ino_t number, off_t from, int whence, fuse_f
   if (exported.names.find(number) != Node::Flat || (whence != SEEK_DATA && whence != SEEK_HOLE)) {
     return void(fuse_reply_err(request, EINVAL));
   }
-  if (from < 0 || static_cast<std::uint64_t>(from) >= exported.disk.size().value()) {
-    return void(fuse_reply_err(request, ENXIO));
+  if (is_on_disk(exported.disk, from) && kernel_may_hold_pages(exported) && !fetch_pages(exported, number, from)) {
+    return void(fuse_reply_lseek(request, seek_blindly(exported.disk, from, whence)));
   }
-  const GuestOffset begin(static_cast<std::uint64_t>(from));
-  if (kernel_may_hold_pages(exported) && !fetch_pages(exported, number, from)) {
-    const GuestOffset found = seek_blindly(exported.disk, begin, whence);
-    return void(fuse_reply_lseek(request, static_cast<off_t>(found.value())));
-  }
-  const auto found = seek(exported.disk, begin, whence);
-  if (!found) return reply_error(request, found.error());
-  if (!*found) return void(fuse_reply_err(request, ENXIO));
-  fuse_reply_lseek(request, static_cast<off_t>((*found)->value()));
+  reply_seek(request, exported.disk, from, whence);
 }
 
 void fallocate(fuse_req_t request, fuse_ino_t number, int mode, off_t from, off_t size, fuse_file_info* /*handle*/) {
   Exported& exported = exported_by(request);
   if (exported.names.find(number) != Node::Flat) return void(fuse_reply_err(request, EBADF));
-  const auto done = allocate_or_free(exported.disk, growth_of(exported), mode,
-                                     range_at(from, static_cast<std::uint64_t>(size)));
+  const auto done =
+      allocate_or_free(exported.disk, growth_of(exported), mode, range_at(from, static_cast<std::uint64_t>(size)));
   if (done) exported.attributes.touch();
   reply_done(request, done);
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "base/result.h"
-#include "fuse/mounted.h"
 #include "fuse/libfuse.h"
+#include "fuse/mounted.h"
 
 namespace flatimg::flat {
 

@@ -82,7 +82,6 @@ Result<Place> find_place(const MountRequest& request) {
   return place;
 }
 
-
 /// The file that people may write to when they write to the disk.
 std::string file_of_disk(const Place& place, const MountOptions& options) {
   std::error_code failed;
@@ -178,7 +177,9 @@ Confinement confined(const Place& place, const MountOptions& options) {
 
 Result<void> run_worker(const Place& place, MountRequest request, Errands& errands) {
   harden_process();
-  const auto by_errand = [&](int fd, LockWorld world, HostOffset at) { return errands.find_lock_holder(fd, world, at); };
+  const auto by_errand = [&](int fd, LockWorld world, HostOffset at) {
+    return errands.find_lock_holder(fd, world, at);
+  };
   if (!place.is_tree) ask_for_lock_holders(by_errand);
   Confinement confinement = confined(place, request.options);
   Shutdown shutdown;

@@ -56,8 +56,7 @@ Result<void> check_transport(Transport transport) {
               fuse_pkgversion());
 }
 
-Result<std::unique_ptr<Session>> Session::start(Mounted& mounted, const MountOptions& options,
-                                                Descriptor connection) {
+Result<std::unique_ptr<Session>> Session::start(Mounted& mounted, const MountOptions& options, Descriptor connection) {
   fuse_session* raw = new_session(mounted, options);
   if (raw == nullptr) return fail(ErrorKind::BadUsage, "libfuse does not take the mount options");
   if (fuse_session_mount(raw, fmt::format("/dev/fd/{}", connection.get()).c_str()) != 0) {

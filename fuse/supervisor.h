@@ -1,7 +1,8 @@
 // The process that keeps its rights: runs the worker's errands, passes signals on, and cleans up after it.
 //
 // Invariants:
-//   1. One thread; no passphrase; no byte of an image is parsed. (Packed files are told apart by a sum over some of their
+//   1. One thread; no passphrase; no byte of an image is parsed. (Packed files are told apart by a sum over some of
+//   their
 //      bytes: unpack_errands.h.)
 //   2. Whatever the worker does or dies of: the mount does not stay behind, and the exit code is 0 only when the worker
 //      ended by itself with 0.

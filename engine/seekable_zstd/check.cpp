@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/limits.h"
 #include "base/side_by_side.h"
 #include "seekable_zstd/file_frames.h"
 #include "seekable_zstd/frame_decoder.h"
@@ -140,9 +139,8 @@ class DataCheck {
   std::size_t threads_ = 1;
 };
 
-// --- frames that are too large to be decoded one by one ---------------------------------------------------------------
-
-constexpr UnpackLimits kUnpackLimits{kMemory, limits::kDisk};
+// --- frames that are too large to be decoded one by one
+// ---------------------------------------------------------------
 
 bool too_large(const Result<Checked>& checked) { return !checked && checked.error().kind == ErrorKind::Limit; }
 
@@ -161,8 +159,7 @@ Result<CheckReport> check_large(HostFile& file) {
 Result<CheckReport> check_large_with_data(HostFile& file, const Progress& progress) {
   TRY(const Survey known, survey(file));
   TRY(CheckReport report, report_on_large(file, known));
-  const auto drop = [](std::span<const std::byte>) { return Result<void>(); };
-  const auto size = unpack(file, known, kUnpackLimits, drop, progress);
+  const auto size = measure(file, known, progress);
   if (size) return report;
   if (size.error().kind != ErrorKind::CorruptImage && size.error().kind != ErrorKind::InvalidImage) {
     return Failure(size.error());

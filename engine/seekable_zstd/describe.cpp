@@ -1,14 +1,11 @@
 #include "seekable_zstd/describe.h"
 
-#include "base/limits.h"
 #include "seekable_zstd/file_frames.h"
 #include "seekable_zstd/unpacking.h"
 
 namespace flatimg::seekable_zstd {
 
 namespace {
-
-constexpr ByteCount kWindow = 64_MiB;
 
 // Its frames are too large to be decoded one by one. Where they do not say what they hold, all of it is decoded.
 Result<ImageInfo> describe_large(HostFile& file) {
@@ -18,8 +15,7 @@ Result<ImageInfo> describe_large(HostFile& file) {
   if (known.size) {
     info.virtual_size = *known.size;
   } else {
-    const auto drop = [](std::span<const std::byte>) { return Result<void>(); };
-    TRY(info.virtual_size, unpack(file, known, {kWindow, limits::kDisk}, drop));
+    TRY(info.virtual_size, measure(file, known));
   }
   TRY(info.actual_size, file.allocated());
   info.details.push_back({"frames", InfoValue{known.frames}});

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kPiece = std::size_t{1} << 20;
 constexpr std::size_t kHole = 4096;
+constexpr ByteCount kWindowToMeasure = 64_MiB;
 constexpr std::uint64_t kSpaceCheck = 64 * kPiece;
 
 Failure stopped() { return fail(ErrorKind::Io, "the mount is ending"); }
@@ -110,6 +111,11 @@ Result<ByteCount> unpack(HostFile& packed, const Survey& expected, UnpackLimits 
   }
   if (expected.size && done != *expected.size) return wrong_size(packed, expected);
   return done;
+}
+
+Result<ByteCount> measure(HostFile& packed, const Survey& expected, const Progress& progress) {
+  const auto drop = [](std::span<const std::byte>) { return Result<void>(); };
+  return unpack(packed, expected, {kWindowToMeasure, limits::kDisk}, drop, progress);
 }
 
 // --- in the background ----------------------------------------------------------------------------------------------

@@ -35,6 +35,9 @@ using TakePiece = std::function<Result<void>(std::span<const std::byte> piece)>;
 Result<ByteCount> unpack(HostFile& packed, const Survey& expected, UnpackLimits limits, const TakePiece& take,
                          const Progress& progress = {});
 
+/// The same, for the size and the verdict only, with 64 MiB for a window.
+Result<ByteCount> measure(HostFile& packed, const Survey& expected, const Progress& progress = {});
+
 /// The same in the background, into a file, where zeroes become holes.
 ///
 /// Invariants:

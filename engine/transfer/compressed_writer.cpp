@@ -8,16 +8,14 @@ namespace flatimg::transfer {
 Result<std::optional<CompressedWriter::Unit>> CompressedWriter::encode_unit(GuestOffset at,
                                                                             std::span<const std::byte> bytes) {
   if (is_all_zero(bytes)) return std::nullopt;
-  Unit unit{at, {bytes.begin(), bytes.end()}};
-  unit.bytes.resize(disk_.traits().unit.value());
-  TRY(auto encoded, disk_.top().encode(unit.bytes));
-  if (encoded.empty()) {
-    unit.bytes.resize(bytes.size());
-  } else {
-    unit.bytes = std::move(encoded);
-    unit.encoded = true;
+  std::vector<std::byte> padded;
+  if (bytes.size() < unit().value()) {
+    padded.assign(bytes.begin(), bytes.end());
+    padded.resize(unit().value());
   }
-  return unit;
+  TRY(auto encoded, disk_.top().encode(padded.empty() ? bytes : padded));
+  if (!encoded.empty()) return Unit{at, std::move(encoded), true};
+  return Unit{at, {bytes.begin(), bytes.end()}};
 }
 
 Result<ImageWriter::Append> CompressedWriter::encode(GuestRange where, std::span<const std::byte> bytes) {

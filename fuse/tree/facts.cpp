@@ -2,10 +2,9 @@
 
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/text.h"
 #include "fuse/map_text.h"
+#include "fuse/mount_json.h"
 #include "fuse/tree/opening.h"
 
 namespace flatimg::flat::tree {
@@ -13,14 +12,6 @@ namespace flatimg::flat::tree {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string as_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
-
-Json counters_json(const Counters& counters) {
-  Json json = Json::object();
-  for (const auto& [name, value] : counters) json[name] = value;
-  return json;
-}
 
 Json image_json(OpenImage& image) {
   const OpenImage::Facts facts = image.facts();
@@ -34,23 +25,15 @@ Json image_json(OpenImage& image) {
 }  // namespace
 
 std::string stats_json(const Tree& tree) {
-  Json requests = Json::object();
-  for (std::size_t i = 0; i < kRequestNames.size(); ++i) {
-    requests[std::string(kRequestNames[i])] = tree.counters.count_of(i);
-  }
   Json images = Json::object();
   for (const auto& image : tree.images.all()) images[image->path()] = image_json(*image);
   Json stats{{"directory", tree.source},
              {"mountpoint", tree.mountpoint},
              {"pid", getpid()},
              {"open-files", tree.open_files.load()},
-             {"nodes", tree.nodes.count()},
-             {"bytes-read", tree.counters.bytes_read()},
-             {"bytes-written", tree.counters.bytes_written()},
-             {"errors", tree.counters.errors()},
-             {"requests", requests},
-             {"sandbox", "off"},
-             {"open-images", images}};
+             {"nodes", tree.nodes.count()}};
+  stats.update(requests_json(tree.counters));
+  stats.update(Json{{"sandbox", "off"}, {"open-images", images}});
   for (const auto& [path, why] : tree.images.last_failures()) stats["failed-closes"][path] = why;
   return as_text(stats);
 }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "catalog/probe.h"
+#include "fuse/disk_replies.h"
 #include "fuse/tree/handlers.h"
 #include "fuse/tree/opening.h"
 
@@ -24,11 +25,7 @@ constexpr off_t kMagicBytes = 16;  // what decides about the format of a file
 void read_disk(fuse_req_t request, const DiskHandle& handle, std::size_t size, off_t from) {
   const OpenImage::Use use(*handle.image);
   if (use.disk() == nullptr) return reply_errno(request, EIO);
-  const GuestRange range = intersection(range_at(from, size), whole(*use.disk()));
-  const std::span<std::byte> out = reply_buffer(range.length.value());
-  if (const auto done = use.disk()->read(range.begin, out); !done) return reply_error(request, done.error());
-  mount_of(request).counters.add_read(out.size());
-  fuse_reply_buf(request, reinterpret_cast<const char*>(out.data()), out.size());
+  reply_read(request, *use.disk(), size, from);
 }
 
 void read_file(fuse_req_t request, const FileHandle& handle, std::size_t size, off_t from) {
@@ -48,16 +45,7 @@ void read_file(fuse_req_t request, const FileHandle& handle, std::size_t size, o
 
 void read_snapshot(fuse_req_t request, OpenSnapshot& snapshot, std::size_t size, off_t from) {
   if (!snapshot.is_protected()) return reply_errno(request, EIO);
-  const GuestRange range = intersection(range_at(from, size), whole(snapshot.disk()));
-  const std::span<std::byte> out = reply_buffer(range.length.value());
-  if (const auto done = snapshot.disk().read(range.begin, out); !done) return reply_error(request, done.error());
-  mount_of(request).counters.add_read(out.size());
-  fuse_reply_buf(request, reinterpret_cast<const char*>(out.data()), out.size());
-}
-
-void read_text(fuse_req_t request, const std::string& text, std::size_t size, off_t from) {
-  const std::size_t begin = std::min(static_cast<std::size_t>(from), text.size());
-  fuse_reply_buf(request, text.data() + begin, std::min(size, text.size() - begin));
+  reply_read(request, snapshot.disk(), size, from);
 }
 
 void write_disk(fuse_req_t request, const DiskHandle& handle, std::span<const std::byte> bytes, off_t to) {
@@ -125,24 +113,13 @@ void write_file(fuse_req_t request, FileHandle& handle, std::span<const std::byt
   fuse_reply_write(request, *written);
 }
 
-void seek_disk(fuse_req_t request, Disk* disk, off_t from, int whence) {
-  if (disk == nullptr) return reply_errno(request, EIO);
-  if (from < 0 || static_cast<std::uint64_t>(from) >= disk->size().value()) {
-    return void(fuse_reply_err(request, ENXIO));
-  }
-  const auto found = seek(*disk, GuestOffset(static_cast<std::uint64_t>(from)), whence);
-  if (!found) return reply_error(request, found.error());
-  if (!*found) return void(fuse_reply_err(request, ENXIO));
-  fuse_reply_lseek(request, static_cast<off_t>((*found)->value()));
-}
-
 }  // namespace
 
 void read(fuse_req_t request, fuse_ino_t /*number*/, std::size_t size, off_t from, fuse_file_info* info) {
   Handle& handle = handle_of(*info);
   if (const auto* const disk = std::get_if<DiskHandle>(&handle)) return read_disk(request, *disk, size, from);
   if (const auto* const file = std::get_if<FileHandle>(&handle)) return read_file(request, *file, size, from);
-  if (const auto* const text = std::get_if<TextHandle>(&handle)) return read_text(request, text->text, size, from);
+  if (const auto* const text = std::get_if<TextHandle>(&handle)) return reply_text(request, text->text, size, from);
   if (const auto* const of = std::get_if<SnapshotHandle>(&handle)) {
     return read_snapshot(request, *of->snapshot, size, from);
   }
@@ -163,10 +140,11 @@ void lseek(fuse_req_t request, fuse_ino_t /*number*/, off_t from, int whence, fu
   Handle& handle = handle_of(*info);
   if (const auto* const disk = std::get_if<DiskHandle>(&handle)) {
     const OpenImage::Use use(*disk->image);
-    return seek_disk(request, use.disk(), from, whence);
+    if (use.disk() == nullptr) return reply_errno(request, EIO);
+    return reply_seek(request, *use.disk(), from, whence);
   }
   if (const auto* const of = std::get_if<SnapshotHandle>(&handle)) {
-    return seek_disk(request, &of->snapshot->disk(), from, whence);
+    return reply_seek(request, of->snapshot->disk(), from, whence);
   }
   const auto* const file = std::get_if<FileHandle>(&handle);
   if (file == nullptr) return reply_errno(request, EINVAL);

@@ -1,0 +1,20 @@
+// JSON that mounts of both kinds tell of themselves.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "fuse/request_counters.h"
+#include "image/report.h"
+
+namespace flatimg::flat {
+
+/// With a line end; bytes that are not UTF-8 are replaced.
+[[nodiscard]] std::string as_text(const nlohmann::ordered_json& json);
+
+[[nodiscard]] nlohmann::ordered_json counters_json(const Counters& counters);
+
+/// Bytes, errors, and how often what was asked, as fields.
+[[nodiscard]] nlohmann::ordered_json requests_json(const RequestCounters& counters);
+
+}  // namespace flatimg::flat
