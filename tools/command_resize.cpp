@@ -57,7 +57,7 @@ void add_resize_command(Program& program) {
   CLI::App* command = program.app.add_subcommand("resize", "Make the disk of an image larger or smaller");
   command->footer("SIZE takes the suffixes K M G T P. +SIZE and -SIZE change what there is.");
   add_change_options(*command, arguments->image);
-  command->add_flag("--shrink", arguments->shrink, "Allow to cut off the end of the disk");
+  command->add_flag("--shrink", arguments->shrink, "The end of the disk may be cut off");
   command->add_option("SIZE", arguments->size, "The new size, or [+-]SIZE for the difference")->required();
   command->callback([&program, arguments] { program.chosen = [arguments] { return run_resize(*arguments); }; });
 }

@@ -18,7 +18,7 @@ class Mount8 : public ::testing::Test {
     if (namespaces.exit_code != 0) GTEST_SKIP() << "no mount namespace with an overlay: " << namespaces.output;
     const auto made =
         shell("cd " + dir_.path().string() + "; mkdir m; touch file; qemu-img create -q -f qcow2 d.qcow2 32M;" +
-              "DESTDIR=$PWD/tree cmake --install " FLATIMG_BUILD_TREE " --prefix /usr --strip");
+              "DESTDIR=$PWD/tree cmake --install " FLATIMG_BUILD_TREE " --prefix /usr --strip --component program");
     ASSERT_EQ(made.exit_code, 0) << made.output;
   }
 
