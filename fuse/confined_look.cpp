@@ -14,6 +14,7 @@ catalog::OpenRequest open_request(const std::string& source, const MountOptions&
   request.access = options.read_only ? Access::ReadOnly : Access::ReadWrite;
   request.allowed_directories = options.allowed_directories;
   request.backing = options.backing;
+  request.pieces = options.pieces;
   request.snapshot = options.snapshot;
   request.overlay = options.overlay;
   request.cache_size = options.cache_size;

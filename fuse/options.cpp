@@ -45,12 +45,24 @@ Result<void> set_format(MountOptions& to, std::string_view value) {
   return {};
 }
 
-Result<void> set_allowed(MountOptions& to, std::string_view value) {
+/// "DIR:DIR" as its parts; empty ones are left out.
+std::vector<std::string> split_paths(std::string_view value) {
+  std::vector<std::string> paths;
   while (!value.empty()) {
-    const std::string_view directory = value.substr(0, value.find(':'));
-    value.remove_prefix(std::min(value.size(), directory.size() + 1));
-    if (!directory.empty()) to.allowed_directories.emplace_back(directory);
+    const std::string_view path = value.substr(0, value.find(':'));
+    value.remove_prefix(std::min(value.size(), path.size() + 1));
+    if (!path.empty()) paths.emplace_back(path);
   }
+  return paths;
+}
+
+Result<void> set_allowed(MountOptions& to, std::string_view value) {
+  for (std::string& directory : split_paths(value)) to.allowed_directories.push_back(std::move(directory));
+  return {};
+}
+
+Result<void> set_pieces(MountOptions& to, std::string_view value) {
+  to.pieces = split_paths(value);
   return {};
 }
 
@@ -108,6 +120,7 @@ const std::vector<Option>& known_options() {
       {"format", Takes::Value, set_format},
       {"allow-path", Takes::Value, set_allowed},
       {"backing", Takes::Value, set_backing},
+      {"pieces", Takes::Value, set_pieces},
       {"cache-size", Takes::Value, [](auto& to, auto value) { return store(to.cache_size, parse_size(value)); }},
       {"flush-interval", Takes::Value, set_flush_interval},
       {"unpack", Takes::Value, [](auto& to, auto value) { return store(to.unpack, parse_word(value, kOnOff)); }},

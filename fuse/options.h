@@ -28,6 +28,7 @@ struct MountOptions {
   std::optional<std::string> format;
   std::vector<std::string> allowed_directories;
   std::optional<std::string> backing;
+  std::vector<std::string> pieces;      // behind the first, of a split sparse image
   std::optional<std::string> snapshot;  // and then the mount is read-only
   std::optional<std::string> overlay;
   std::string key_file;  // read by whoever parsed the options, before the fork; empty: none

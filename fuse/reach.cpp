@@ -39,6 +39,7 @@ std::vector<Reachable> files_of_mount(const std::string& source, const MountOpti
     if (directory != Gate::kDescriptors) files.push_back({directory, rights});
   }
   if (options.backing) files.push_back({*options.backing, Rights::Read});
+  for (const std::string& piece : options.pieces) files.push_back({piece, Rights::Read});
   return files;
 }
 

@@ -14,14 +14,14 @@ constexpr int kDifferent = 1;
 constexpr int kError = 2;
 
 struct CompareOptions {
-  ImageOptions first;
-  ImageOptions second;
+  DiskSource first;
+  DiskSource second;
   bool strict = false;
   bool quiet = false;
   ProgressBar::When bar = ProgressBar::When::OnTerminal;
 };
 
-Result<std::unique_ptr<Disk>> open_disk(const ImageOptions& options) {
+Result<std::unique_ptr<Disk>> open_disk(const DiskSource& options) {
   TRY(catalog::Opened opened, open_with_passphrase(open_request(options), options.key_file));
   return std::make_unique<Disk>(std::move(opened.chain), DiskOptions{});
 }
@@ -81,7 +81,7 @@ void add_compare_command(Program& program) {
   CLI::App* command = program.app.add_subcommand("compare", "Say whether two images show the same disk");
   command->footer(
       "Exit codes: 0 equal, 1 different, 2 error. A shorter disk is equal when zeroes follow in the longer.");
-  add_image_options(*command, options->first);
+  add_disk_source(*command, options->first);
   command->add_option("-F", options->second.format, "Format of the second image");
   command->add_flag("-s,--strict", options->strict, "Sizes, and which parts are allocated, must agree as well");
   add_progress_option(*command, options->bar);

@@ -24,7 +24,7 @@ namespace flatimg::tools {
 namespace {
 
 struct ConvertOptions {
-  ImageOptions source;
+  DiskSource source;
   std::string target;
   std::string format;
   std::vector<std::string> words;  // of -o
@@ -197,7 +197,7 @@ void add_convert_command(Program& program) {
   const auto options = std::make_shared<ConvertOptions>();
   CLI::App* command = program.app.add_subcommand("convert", "Write the disk of an image into a new image");
   command->footer("The new image appears complete, or not at all. A file of its name is replaced.");
-  add_image_options(*command, options->source);
+  add_disk_source(*command, options->source);
   command
       ->add_option("-O,--target-format", options->format, "Format of the new image: raw, qcow2, qcow, sparse or zstd")
       ->required();

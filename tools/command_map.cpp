@@ -16,7 +16,7 @@ namespace {
 using Print = Result<void> (*)(Disk& disk, const std::vector<bool>& look_for_holes);
 
 struct MapOptions {
-  ImageOptions image;
+  DiskSource image;
   std::string output = "human";
 };
 
@@ -99,7 +99,7 @@ int run_map(const MapOptions& options) {
 void add_map_command(Program& program) {
   const auto options = std::make_shared<MapOptions>();
   CLI::App* command = program.app.add_subcommand("map", "Show where the bytes of a disk are");
-  add_image_options(*command, options->image);
+  add_disk_source(*command, options->image);
   command->add_option("--output", options->output, "human, json or svg (a picture)")
       ->check(CLI::IsMember({"human", "json", "svg"}))
       ->type_name("FORM");

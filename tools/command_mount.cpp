@@ -16,11 +16,12 @@ constexpr int kUsageBit = 1;  // mount(8)'s exit status is a sum of bits
 constexpr int kMountFailedBit = 32;
 
 constexpr std::string_view kOptionsHelp = R"(Options of -o, separated by commas (write a comma inside a value as \,):
-  format=F                raw, qcow2; no probing
+  format=F                raw, qcow2, qcow, sparse, composite, zstd; no probing
   allow-path=DIR[:DIR]    directories whose files the image may name, besides its own
   overlay=FILE            write to FILE, a qcow2 over the image, which is made when there is none; for a directory
                           of images: a directory of such files
   backing=FILE            the backing file, instead of what the image says
+  pieces=FILE[:FILE]      the other pieces of a split Android sparse image, in order (found by their names)
   snapshot=ID|NAME        show this internal snapshot, read-only
   key-file=FILE           passphrase of encrypted images; asked for on the terminal otherwise
   cache-size=SIZE         budget for metadata and decoded blocks (64M)
@@ -97,7 +98,8 @@ void add_mount_command(Program& program) {
   command->add_option("-o", arguments->option_lists, "Mount options, see below")
       ->type_name("OPTIONS")
       ->allow_extra_args(false);
-  command->add_option("SOURCE", arguments->source, "The image: a file or a block device; or a directory of images")->required();
+  command->add_option("SOURCE", arguments->source, "The image: a file or a block device; or a directory of images")
+      ->required();
   command->add_option("MOUNTPOINT", arguments->mountpoint, "A directory, or a regular file (also the image itself)")
       ->required();
   command->footer(std::string(kOptionsHelp));

@@ -22,15 +22,16 @@ catalog::OpenRequest open_request(const ImageChoice& choice) {
   request.path = choice.path;
   if (!choice.format.empty()) request.format = choice.format;
   request.allowed_directories = choice.allowed_directories;
-  request.unpacked_files = std::make_shared<catalog::UnpackDirectory>("", request.unpack_size,
-                                                                      catalog::UnpackDirectory::AfterUse::Forget);
+  request.unpacked_files =
+      std::make_shared<catalog::UnpackDirectory>("", request.unpack_size, catalog::UnpackDirectory::AfterUse::Forget);
   return request;
 }
 
-catalog::OpenRequest open_request(const ImageOptions& options) {
-  catalog::OpenRequest request = open_request(static_cast<const ImageChoice&>(options));
+catalog::OpenRequest open_request(const DiskSource& source) {
+  catalog::OpenRequest request = open_request(static_cast<const ImageChoice&>(source));
   request.access = Access::ReadOnly;
-  request.locks = !options.force_share;
+  request.locks = !source.force_share;
+  request.pieces = source.pieces;
   return request;
 }
 
@@ -47,6 +48,13 @@ void add_image_choice(CLI::App& command, ImageChoice& choice) {
 void add_image_options(CLI::App& command, ImageOptions& options) {
   add_image_choice(command, options);
   command.add_flag("-U,--force-share", options.force_share, "Read without locks, even while somebody writes");
+}
+
+void add_disk_source(CLI::App& command, DiskSource& source) {
+  add_image_options(command, source);
+  command.add_option("--piece", source.pieces, "Further piece of a split Android sparse image; in order")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
 }
 
 void add_output_option(CLI::App& command, Output& output) {

@@ -32,8 +32,14 @@ struct ImageOptions : ImageChoice {
 };
 void add_image_options(CLI::App& command, ImageOptions& options);
 
+/// An image whose disk is read: --piece besides.
+struct DiskSource : ImageOptions {
+  std::vector<std::string> pieces;
+};
+void add_disk_source(CLI::App& command, DiskSource& source);
+
 /// What opening the image for reading its data takes.
-[[nodiscard]] catalog::OpenRequest open_request(const ImageOptions& options);
+[[nodiscard]] catalog::OpenRequest open_request(const DiskSource& source);
 
 /// --output=human|json.
 enum class Output { Human, Json };

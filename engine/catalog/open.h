@@ -36,14 +36,17 @@ struct OpenRequest {
   /// All writes go to this qcow2, which has the image behind it; see make_overlay(). The image is never
   /// written.
   std::optional<std::string> overlay;
+  /// Further pieces of a split Android sparse image, in order; empty: found by their names. BadUsage with other
+  /// formats.
+  std::vector<std::string> pieces;
   Behind behind = Behind::Below;
   std::vector<std::string> allowed_directories;  // allow-path=
   /// What may be opened because an image names it; nullptr: what lies around `path`, and allowed_directories.
   const Gate* gate = nullptr;
   /// How a file that the request itself names is opened, where its path is not the way to it.
   std::function<Result<std::unique_ptr<HostFile>>(const std::string& path, Access access)> open_named = open_host_file;
-  std::optional<std::string> snapshot;           // show this internal snapshot, ID or name; for reading only
-  std::optional<std::string> backing;            // use this file instead of what the image says
+  std::optional<std::string> snapshot;  // show this internal snapshot, ID or name; for reading only
+  std::optional<std::string> backing;   // use this file instead of what the image says
   ByteCount cache_size{64u << 20};
   std::chrono::milliseconds flush_interval{5000};
   /// For zstd files whose frames are too large to be decoded one by one; nullptr: those are refused.

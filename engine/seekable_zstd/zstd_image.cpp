@@ -21,6 +21,12 @@ std::ptrdiff_t frames_at_once(ByteCount budget, ByteCount largest) {
   return static_cast<std::ptrdiff_t>(std::clamp<std::uint64_t>(fitting, 1, kMostAtOnce));
 }
 
+// A part of what is kept only: otherwise frames would go before they are read.
+std::uint64_t frames_ahead(ByteCount budget, ByteCount largest) {
+  constexpr std::uint64_t kMostAhead = 16;
+  return std::min(half_of(budget) / std::max(1_B, largest * 4), kMostAhead);
+}
+
 // One of those who may decode now.
 class Turn {
  public:
@@ -41,7 +47,9 @@ ZstdImage::ZstdImage(std::unique_ptr<HostFile> file, FileFrames frames, OpenOpti
     : file_(std::move(file)),
       frames_(std::move(frames)),
       decoded_(half_of(options.cache_size)),
-      decoding_(frames_at_once(options.cache_size, frames_.frames.largest())) {
+      decoding_(frames_at_once(options.cache_size, frames_.frames.largest())),
+      ahead_(frames_.frames.count(), frames_ahead(options.cache_size, frames_.frames.largest()),
+             [this](std::uint64_t index) { (void)decode_frame_at(index); }) {
   traits_.format = "zstd";
   traits_.unit = kUnit;
   traits_.fixed_map = true;
@@ -59,9 +67,14 @@ Result<Extent> ZstdImage::map(GuestRange want, Look /*look*/) {
 }
 
 Result<std::shared_ptr<const AlignedBytes>> ZstdImage::decode(const Encoded& encoded) {
-  return decoded_.get_or_decode(encoded.token, [&] {
+  ahead_.wanted(encoded.token);
+  return decode_frame_at(encoded.token);
+}
+
+Result<SharedBytes> ZstdImage::decode_frame_at(std::uint64_t index) {
+  return decoded_.get_or_decode(index, [&] {
     const Turn turn(decoding_);
-    return decode_frame(*file_, frames_.frames.frame(encoded.token));
+    return decode_frame(*file_, frames_.frames.frame(index));
   });
 }
 

@@ -2,7 +2,8 @@
 //
 // Invariants:
 //   1. The map never changes and nothing is ever written: any thread may map and decode at any time.
-//   2. Frames that are kept and those that are being decoded take at most the budget together, beside the list of
+//   2. Readers that go from frame to frame find the next ones decoded, as far as a quarter of what is kept.
+//   3. Frames that are kept and those that are being decoded take at most the budget together, beside the list of
 //      frames and what readers still hold.
 #pragma once
 
@@ -10,6 +11,7 @@
 #include <semaphore>
 #include <string>
 
+#include "codec/decode_ahead.h"
 #include "codec/decoded_cache.h"
 #include "image/image.h"
 #include "seekable_zstd/file_frames.h"
@@ -44,11 +46,14 @@ class ZstdImage final : public Image {
   [[nodiscard]] FileFrames::Source source() const { return frames_.source; }
 
  private:
+  Result<SharedBytes> decode_frame_at(std::uint64_t index);
+
   std::unique_ptr<HostFile> file_;
   FileFrames frames_;
   Traits traits_;
   DecodedCache decoded_;
   std::counting_semaphore<> decoding_;  // one for each frame that may be decoded at the same time
+  DecodeAhead ahead_;                   // last: its threads use all of the above
 };
 
 }  // namespace flatimg::seekable_zstd

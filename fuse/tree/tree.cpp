@@ -31,6 +31,7 @@ Result<void> must_suit_a_directory(const MountOptions& options) {
   if (options.format) return refuse("format");
   if (options.backing) return refuse("backing");
   if (options.snapshot) return refuse("snapshot");
+  if (!options.pieces.empty()) return refuse("pieces");
   return {};
 }
 

@@ -146,6 +146,30 @@ TEST_F(Sparse, ASplitImageIsOpenedByItsFirstPiece) {
   }
 }
 
+TEST_F(Sparse, PiecesOfAnyNameAreListed) {
+  must({"img2simg", "disk.raw", "disk.simg"});
+  must({"simg2simg", "disk.simg", "piece", "200000"});
+  must({"sh", "-c", "mv piece.0 first; mkdir others; mv piece.* others; simg2img disk.simg back.raw"});
+  std::vector<std::string> convert{"convert", "-O", "raw"};
+  std::vector<std::string> compare{"compare"};
+  for (int number = 1; std::filesystem::exists(directory_ / ("others/piece." + std::to_string(number))); ++number) {
+    for (auto* command : {&convert, &compare}) {
+      command->insert(command->end(), {"--piece", "others/piece." + std::to_string(number)});
+    }
+  }
+  convert.insert(convert.end(), {"first", "joined.raw"});
+  compare.insert(compare.end(), {"first", "back.raw"});
+  EXPECT_EQ(flatimg(compare).exit_code, 0);
+  EXPECT_EQ(flatimg(convert).exit_code, 0);
+  must({"cmp", "joined.raw", "back.raw"});
+}
+
+TEST_F(Sparse, OnlySparseImagesComeInPieces) {
+  const Finished refused = flatimg({"map", "--piece", "disk.raw", "disk.raw"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_NE(only_line(refused).find("only Android sparse images come in pieces, this is raw"), std::string::npos);
+}
+
 TEST_F(Sparse, APieceOfAnotherImageIsRefused) {
   must({"img2simg", "disk.raw", "a_sparsechunk.0"});
   must({"cp", "disk.raw", "a_sparsechunk.1"});

@@ -29,6 +29,20 @@ TEST_F(SparseMount, ShowsTheDiskReadOnlyWithItsHoles) {
   mounted.unmount();
 }
 
+TEST_F(SparseMount, IsJoinedOfPiecesThatAreListed) {
+  const TempDir elsewhere;
+  expect_runs("simg2simg disk.simg piece 100000; mv piece.0 first.simg; mv piece.* " + elsewhere.path().string());
+  std::string pieces;
+  for (int number = 1; std::filesystem::exists(elsewhere / ("piece." + std::to_string(number))); ++number) {
+    pieces += (pieces.empty() ? "" : ":") + (elsewhere / ("piece." + std::to_string(number)));
+  }
+  ASSERT_NE(pieces.find(':'), std::string::npos);
+  MountedImage mounted(dir_ / "first.simg", mountpoint_, {"pieces=" + pieces});
+  ASSERT_TRUE(mounted.mounted());
+  expect_runs("cmp " + mounted.flat() + " disk.raw");
+  mounted.unmount();
+}
+
 TEST_F(SparseMount, IsMountedTwiceByTwoReaders) {
   const std::string other = dir_ / "other";
   std::filesystem::create_directory(other);
