@@ -27,7 +27,7 @@ Result<void> commit(const CommitOptions& options) {
   Disk overlay(std::move(opened.chain), {});
   Disk base(std::move(opened.base), {});
   {
-    ProgressBar bar(options.image.quiet ? ProgressBar::When::Never : options.bar);
+    ProgressBar bar(options.image.quiet ? ProgressBar::When::Never : options.bar, ProgressBar::Unit::Bytes);
     CHECK(transfer::commit(overlay, base, bar.progress()));
   }
   CHECK(base.close());

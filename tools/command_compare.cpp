@@ -29,7 +29,7 @@ Result<std::unique_ptr<Disk>> open_disk(const DiskSource& options) {
 Result<std::optional<transfer::Difference>> compare_disks(const CompareOptions& options) {
   TRY(const auto first, open_disk(options.first));
   TRY(const auto second, open_disk(options.second));
-  ProgressBar bar(options.quiet ? ProgressBar::When::Never : options.bar);
+  ProgressBar bar(options.quiet ? ProgressBar::When::Never : options.bar, ProgressBar::Unit::Bytes);
   TRY(const auto difference,
       transfer::compare(*first, *second,
                         options.strict ? transfer::Strictness::Allocation : transfer::Strictness::Contents,

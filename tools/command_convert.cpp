@@ -85,7 +85,7 @@ Result<catalog::CreateRequest> create_request(const ConvertOptions& options, Byt
 
 template <class Work>
 Result<void> with_progress(const ConvertOptions& options, const Work& work) {
-  ProgressBar bar(options.quiet ? ProgressBar::When::Never : options.bar);
+  ProgressBar bar(options.quiet ? ProgressBar::When::Never : options.bar, ProgressBar::Unit::Bytes);
   return work(bar.progress());
 }
 

@@ -52,7 +52,7 @@ Result<std::optional<catalog::BackingName>> move_contents(const RebaseOptions& o
     base = std::make_unique<Disk>(std::move(found->opened.chain), DiskOptions{});
   }
   {
-    ProgressBar bar(options.image.quiet ? ProgressBar::When::Never : options.bar);
+    ProgressBar bar(options.image.quiet ? ProgressBar::When::Never : options.bar, ProgressBar::Unit::Bytes);
     CHECK(transfer::rebase(overlay, base.get(), bar.progress()));
   }
   CHECK(overlay.close());

@@ -5,18 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <fstream>
+#include <cstring>
 #include <random>
 
 #include "base/log.h"
 #include "hostile/exercise.h"
-#include "support/composite_builder.h"
-#include "support/process.h"
-#include "support/qcow1_builder.h"
-#include "support/qcow2_builder.h"
-#include "support/sparse_builder.h"
+#include "hostile/small_images.h"
 #include "support/temp_dir.h"
-#include "support/zstd_builder.h"
 
 namespace flatimg::test {
 namespace {
@@ -31,58 +26,8 @@ class Mutation : public ::testing::TestWithParam<std::string> {
   void SetUp() override {
     configure_log(LogTarget::StandardError, LogLevel::Error);
     send_log_to([](LogLevel, std::string_view) {}, LogLevel::Error);
-    make_seeds();
   }
   void TearDown() override { send_log_to({}, LogLevel::Error); }
-
-  void add_saved() { seeds_.push_back(contents_of(path_)); }
-  void add_made_by(const std::string& command) {
-    if (run({"sh", "-c", "cd " + dir_.path().string() + " && rm -f image && " + command}).exit_code == 0) add_saved();
-  }
-  void make_seeds() {
-    const std::string& format = GetParam();
-    if (format == "qcow2") {
-      Qcow2Builder image;
-      for (const std::uint64_t cluster : {0u, 1u, 5u}) (void)image.add_data(cluster);
-      image.add_snapshots(1);
-      image.save(path_);
-      add_saved();
-      const std::string make = "seq 30000 > raw && qemu-img convert -q -f raw -O qcow2 ";
-      add_made_by(make + "-o cluster_size=512 raw image && qemu-img snapshot -c s image");
-      add_made_by(make + "-c -o cluster_size=4k,compression_type=zstd raw image");
-      add_made_by(make + "-o cluster_size=16k,extended_l2=on,lazy_refcounts=on,refcount_bits=1 raw image");
-      add_made_by(make + "-c -o cluster_size=4k raw image && qemu-img bitmap --add image b");
-    } else if (format == "qcow") {
-      Qcow1Builder image;
-      for (const std::uint64_t cluster : {0u, 3u}) (void)image.add_data(cluster);
-      image.save(path_);
-      add_saved();
-      Qcow1Shape shape;
-      shape.xen = true;
-      Qcow1Builder(shape).save(path_);
-      add_saved();
-      add_made_by("seq 30000 > raw && qemu-img convert -q -f raw -O qcow raw image");
-    } else if (format == "sparse") {
-      SparseBuilder image;
-      (void)image.raw(letters(8192, 1));
-      (void)image.fill(7, 3);
-      (void)image.dont_care(5);
-      (void)image.crc32(image.checksum());
-      seeds_.push_back(image.bytes());
-    } else if (format == "zstd") {
-      ZstdBuilder image;
-      for (unsigned n = 0; n < 4; ++n) image.frame(std::string(3000, 'a') + letters(3000, n));
-      seeds_.push_back(image.bytes());
-      image.finish(ZstdBuilder::Checksums::InTable);
-      seeds_.push_back(image.bytes());
-    } else {
-      dir_.write("a", letters(8192, 1));
-      dir_.write("b", letters(4096, 2));
-      CompositeBuilder image;
-      image.version(2).length(12288).part({"a", 0, 1}).part({"b", 8192, 0});
-      seeds_.push_back(image.bytes());
-    }
-  }
 
   // A place of an image: near its beginning, where most of what it says stands, or anywhere.
   std::size_t some_place(const std::string& image, std::size_t width) {
@@ -130,7 +75,7 @@ class Mutation : public ::testing::TestWithParam<std::string> {
   const bool big_endian_ = GetParam().starts_with("qcow");  // big-endian
   TempDir dir_;
   const std::string path_ = dir_ / "image";
-  std::vector<std::string> seeds_;
+  const std::vector<std::string> seeds_ = small_images(GetParam());
 };
 
 TEST_P(Mutation, EndsWellWhateverAnImageSays) {

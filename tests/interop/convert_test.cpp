@@ -174,6 +174,7 @@ TEST_F(Convert, ShowsHowFarItHasComeWhenAsked) {
   const Finished finished = flatimg({"convert", "-p", "-T", "3", "-O", "raw", "source", "target"});
   EXPECT_EQ(finished.exit_code, 0);
   EXPECT_NE(finished.output.find("(100.00/100%)"), std::string::npos) << finished.output;
+  EXPECT_NE(finished.output.find("iB/s"), std::string::npos) << finished.output;
 }
 
 }  // namespace
