@@ -1,17 +1,20 @@
 // The other end of the control socket.
 #include "fuse/client.h"
 
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "fuse/loop_device.h"
 #include "fuse/registry.h"
 
 namespace flatimg::flat {
@@ -72,9 +75,55 @@ Result<std::string> without_helper(const MountEntry& mount, Unmount how, const E
   return why.text + ": unmounted without waiting for the last flush";
 }
 
+MountEntry entry_of(dev_t device, std::string name) {
+  return {std::move(name), "fuse.flatimg", "", major(device), minor(device), std::nullopt};
+}
+
+bool is_block_device(const std::string& path) {
+  struct stat found {};
+  return ::stat(path.c_str(), &found) == 0 && S_ISBLK(found.st_mode);
+}
+
+Result<MountEntry> mount_behind(const std::string& device) {
+  TRY(const dev_t file_system, file_system_behind(device));
+  MountEntry entry = entry_of(file_system, device);
+  if (connect_to_helper(entry)) return entry;
+  return fail(ErrorKind::NotFound, "{}: was not attached by flatimg attach", shown(device));
+}
+
+/// Mounts with and without a mountpoint whose helpers this user may ask.
+std::vector<MountEntry> all_helpers() {
+  std::vector<MountEntry> helpers = all_mounts();
+  std::erase_if(helpers, [](const MountEntry& mount) { return !mount.is_ours(); });
+  for (const dev_t device : devices_with_sockets()) {
+    const auto is_it = [&](const MountEntry& mount) {
+      return makedev(mount.device_major, mount.device_minor) == device;
+    };
+    if (std::ranges::none_of(helpers, is_it)) helpers.push_back(entry_of(device, "an attached image"));
+  }
+  return helpers;
+}
+
+/// The answer to "wait", once it is over.
+Result<void> final_outcome(const Descriptor& connection, const std::string& name) {
+  const std::string outcome = hear(connection, HearUntil::End);
+  if (outcome == "ok\n") return {};
+  if (outcome.empty()) return fail(ErrorKind::Io, "{}: the helper died before the image was final", shown(name));
+  return fail(ErrorKind::Io, "{}: the last flush failed: {}", shown(name),
+              std::string_view(outcome).substr(0, outcome.size() - 1));
+}
+
+Result<pid_t> process_behind(const Descriptor& connection) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (getsockopt(connection.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0) return peer.pid;
+  return fail_os(errno, "asking who serves a mount");
+}
+
 }  // namespace
 
 Result<MountEntry> find_mount(const std::string& path) {
+  if (is_block_device(path)) return mount_behind(path);
   TRY(const std::string mountpoint, canonical_mountpoint(path));
   auto entry = mount_at(mountpoint);
   if (!entry || !entry->is_ours()) return fail(ErrorKind::NotFound, "{}: no flatimg mount is there", shown(path));
@@ -82,6 +131,10 @@ Result<MountEntry> find_mount(const std::string& path) {
 }
 
 std::optional<MountEntry> mount_around(const std::string& path) {
+  if (is_block_device(path)) {
+    auto behind = mount_behind(path);
+    return behind ? std::optional(*std::move(behind)) : std::nullopt;
+  }
   struct stat found {};
   if (::stat(path.c_str(), &found) != 0) return std::nullopt;
   for (MountEntry& mount : all_mounts()) {
@@ -91,8 +144,8 @@ std::optional<MountEntry> mount_around(const std::string& path) {
 }
 
 std::optional<MountEntry> mount_writing(const std::string& image) {
-  for (MountEntry& mount : all_mounts()) {
-    const std::string file = mount.is_ours() ? written_file(mount) : std::string();
+  for (MountEntry& mount : all_helpers()) {
+    const std::string file = written_file(mount);
     std::error_code failed;
     if (!file.empty() && std::filesystem::equivalent(file, image, failed)) return std::move(mount);
   }
@@ -121,13 +174,19 @@ Result<std::string> unmount_and_wait(const MountEntry& mount, Unmount how) {
   CHECK(say(*connection, "wait\n"));
   (void)hear(*connection, HearUntil::Line);  // "waiting": it has heard us, before the mount goes away
   CHECK(unmount(mount.mountpoint, how));
-  const std::string outcome = hear(*connection, HearUntil::End);
-  if (outcome == "ok\n") return std::string();
-  if (outcome.empty()) {
-    return fail(ErrorKind::Io, "{}: the helper died before the image was final", shown(mount.mountpoint));
-  }
-  return fail(ErrorKind::Io, "{}: the last flush failed: {}", shown(mount.mountpoint),
-              std::string_view(outcome).substr(0, outcome.size() - 1));
+  CHECK(final_outcome(*connection, mount.mountpoint));
+  return std::string();
+}
+
+Result<void> detach_and_wait(const std::string& device) {
+  TRY(const MountEntry mount, mount_behind(device));
+  CHECK(settle_device(device));
+  TRY(const Descriptor connection, connect_to_helper(mount));
+  TRY(const pid_t supervisor, process_behind(connection));  // who listens is who was there first
+  CHECK(say(connection, "wait\n"));
+  (void)hear(connection, HearUntil::Line);
+  if (::kill(supervisor, SIGTERM) != 0) return fail_os(errno, "{}: ending its helper", shown(device));
+  return final_outcome(connection, device);
 }
 
 }  // namespace flatimg::flat

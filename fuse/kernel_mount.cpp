@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "fuse/detached_mount.h"
 #include "fuse/fusermount.h"
 
 namespace flatimg::flat {
@@ -83,7 +84,15 @@ Result<Descriptor> connect(const MountPlan& plan) {
 
 }  // namespace
 
+Result<Descriptor> KernelMount::make_detached() {
+  TRY(DetachedMount made, make_detached_mount(plan_.source, plan_.options));
+  root_ = std::move(made.root);
+  device_ = made.device;
+  return std::move(made.connection);
+}
+
 Result<Descriptor> KernelMount::make() {
+  if (plan_.loop) return make_detached();
   auto connection = connect(plan_);
   if (!connection) {
     const std::string why = std::move(connection.error().text);
@@ -98,37 +107,56 @@ Result<Descriptor> KernelMount::make() {
 }
 
 Result<void> KernelMount::must_answer() const {
-  CHECK(look_at(plan_.mountpoint));
-  CHECK(look_at(plan_.flat_path));
+  if (!plan_.loop) CHECK(look_at(plan_.mountpoint));
+  CHECK(look_at(flat_path()));
   return {};
 }
 
+Result<void> KernelMount::attach_loop() {
+  if (!plan_.loop) return {};
+  TRY(loop_, LoopDevice::attach(flat_path(), *plan_.loop));
+  return {};
+}
+
+std::string KernelMount::flat_path() const {
+  return plan_.loop ? fmt::format("/proc/self/fd/{}/{}", root_.get(), plan_.flat_path) : plan_.flat_path;
+}
+
 bool KernelMount::is_there() const {
+  if (plan_.loop) return root_.valid();
   const auto entry = mount_at(plan_.mountpoint);
   return device_ != 0 && entry && makedev(entry->device_major, entry->device_minor) == device_;
 }
 
 Descriptor KernelMount::open_flat_file() const {
-  return Descriptor(::open(plan_.flat_path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  return Descriptor(::open(flat_path().c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
 }
 
 Result<void> KernelMount::write_back() const {
   const Descriptor flat_file = open_flat_file();
   if (flat_file.valid() && fsync(flat_file.get()) == 0) return {};
-  return fail_os(errno, "writing back {}", shown(plan_.flat_path));
+  return fail_os(errno, "writing back {}", shown(flat_path()));
 }
 
 Result<void> KernelMount::correct_size(ByteCount size) const {
-  TRY(const struct stat found, look_at(plan_.flat_path));
+  TRY(const struct stat found, look_at(flat_path()));
   if (found.st_dev != device_) return {};  // it is ours no longer
-  if (::truncate(plan_.flat_path.c_str(), static_cast<off_t>(size.value())) == 0) return {};
-  return fail_os(errno, "{}: correcting the size", shown(plan_.flat_path));
+  if (::truncate(flat_path().c_str(), static_cast<off_t>(size.value())) == 0) return {};
+  return fail_os(errno, "{}: correcting the size", shown(flat_path()));
+}
+
+/// The kernel ends the connection when the device's last user has gone.
+void KernelMount::let_go() {
+  loop_.release();
+  root_ = Descriptor();
 }
 
 KernelMount::Left KernelMount::leave() {
   if (!is_there()) return Left::NotThere;
+  loop_.release();  // what the device holds goes to the flat file first
   handle_ = open_flat_file();
   if (const auto done = write_back_detached(); !done) log(LogLevel::Error, "{}", done.error().text);
+  if (plan_.loop) return let_go(), Left::Detached;
   if (unmount(plan_.mountpoint, Unmount::Now)) return Left::Unmounted;
   handle_ = open_flat_file();
   if (auto detached = unmount(plan_.mountpoint, Unmount::Lazily); !detached) {
@@ -146,7 +174,8 @@ Result<void> KernelMount::write_back_detached() {
 }
 
 // The number may be another mount's by now, which then answers.
-void KernelMount::clear() const {
+void KernelMount::clear() {
+  if (plan_.loop) return let_go();
   if (!is_there() || !is_dead_mount(plan_.mountpoint)) return;
   if (auto done = unmount(plan_.mountpoint, Unmount::Lazily); !done) log(LogLevel::Error, "{}", done.error().text);
 }

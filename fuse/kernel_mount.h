@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "fuse/loop_device.h"
 #include "fuse/mount_table.h"
 #include "fuse/names.h"
 #include "fuse/options.h"
@@ -18,6 +19,8 @@ struct MountPlan {
   std::string flat_path;   // the flat file as everybody will see it
   Shape shape = Shape::Directory;
   MountOptions options;
+  /// A loop device instead of a mountpoint, which is then only what messages call it; flat_path is a name in the root.
+  std::optional<Partitions> loop = {};
 };
 
 class KernelMount {
@@ -30,9 +33,12 @@ class KernelMount {
   /// Asks the mount itself, as any user of it would: that it answers is what "ready" means.
   Result<void> must_answer() const;
   [[nodiscard]] const std::string& mountpoint() const { return plan_.mountpoint; }
+  /// With a plan that wants one: the loop device, once the mount answers. Nothing to be done otherwise.
+  Result<void> attach_loop();
+  [[nodiscard]] const std::string& loop_device() const { return loop_.path(); }
   /// The number by which the kernel knows it; 0 before make().
   [[nodiscard]] dev_t device() const { return device_; }
-  /// Whether the mountpoint still leads to this mount.
+  /// Whether the mountpoint still leads to this mount, or we still hold it.
   [[nodiscard]] bool is_there() const;
 
   /// What programs wrote and the kernel still holds goes to the worker now, and from there to the disk.
@@ -51,13 +57,18 @@ class KernelMount {
   /// Once more, for those who had files open when it was detached.
   Result<void> write_back_detached();
   /// The worker has died: what is left of the mount goes.
-  void clear() const;
+  void clear();
 
  private:
   [[nodiscard]] Descriptor open_flat_file() const;
+  [[nodiscard]] std::string flat_path() const;
+  Result<Descriptor> make_detached();
+  void let_go();
 
   const MountPlan plan_;
   dev_t device_ = 0;
+  Descriptor root_;  // of a mount without a mountpoint
+  LoopDevice loop_;
   Descriptor handle_;
 };
 

@@ -45,19 +45,6 @@ Descriptor keep_only(Descriptor kept) {
   return kept;
 }
 
-int wait_for_verdict(Descriptor from_child, pid_t child) {
-  char byte = 0;
-  ssize_t got = 0;
-  while ((got = ::read(from_child.get(), &byte, 1)) < 0 && errno == EINTR) continue;
-  if (got == 1) return 0;
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
-  if (WIFEXITED(status) && WEXITSTATUS(status) != 0) return WEXITSTATUS(status);  // it has said why
-  log(LogLevel::Error, "the helper process died before the mount was ready{}",
-      WIFSIGNALED(status) ? fmt::format(" (signal {})", WTERMSIG(status)) : "");
-  return 1;
-}
-
 [[noreturn]] void answer_and_end(const Descriptor& to_parent, const std::function<std::string()>& question) {
   try {
     const std::string text = question();
@@ -81,13 +68,27 @@ std::string read_all(const Descriptor& from) {
   return text;
 }
 
+/// The first byte says that the child is ready, the rest is news.
+ParentDone wait_for_verdict(Descriptor from_child, pid_t child) {
+  const std::string said = read_all(from_child);
+  if (!said.empty()) return {0, said.substr(1)};
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+  if (WIFEXITED(status) && WEXITSTATUS(status) != 0) return {WEXITSTATUS(status)};  // it has said why
+  log(LogLevel::Error, "the helper process died before the mount was ready{}",
+      WIFSIGNALED(status) ? fmt::format(" (signal {})", WTERMSIG(status)) : "");
+  return {1};
+}
+
 }  // namespace
 
-void Verdict::ready() {
+void Verdict::ready(std::string_view news) {
   if (!to_parent_.valid()) return;
   leave_terminal();
-  const char byte = 1;
-  if (::write(to_parent_.get(), &byte, 1) != 1) log(LogLevel::Warning, "nobody waited for the mount to be ready");
+  const std::string text = "\1" + std::string(news);
+  if (::write(to_parent_.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    log(LogLevel::Warning, "nobody waited for the mount to be ready");
+  }
   to_parent_ = Descriptor();
 }
 
@@ -110,7 +111,7 @@ std::variant<ParentDone, Verdict> fork_helper(Inherited inherited) {
     return Verdict(keep_only(std::move(writing)));
   }
   writing = Descriptor();
-  return ParentDone{wait_for_verdict(std::move(reading), child)};
+  return wait_for_verdict(std::move(reading), child);
 }
 
 Result<pid_t> fork_worker() {

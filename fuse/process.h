@@ -21,8 +21,8 @@ class Verdict {
  public:
   Verdict() = default;  // nobody is waiting: foreground
   explicit Verdict(Descriptor to_parent) : to_parent_(std::move(to_parent)) {}
-  /// The mount answers: the parent ends with 0 now, and this process leaves the terminal.
-  void ready();
+  /// The mount answers: the parent ends with 0 now and has this to say, and this process leaves the terminal.
+  void ready(std::string_view news);
   [[nodiscard]] int descriptor() const { return to_parent_.get(); }
 
  private:
@@ -31,6 +31,7 @@ class Verdict {
 
 struct ParentDone {
   int exit_code;
+  std::string news = {};  // of the child, when it was ready
 };
 
 /// What becomes of descriptors that the caller had open.

@@ -93,6 +93,22 @@ Result<std::string> own_registry() {
 
 std::string socket_name(dev_t device) { return fmt::format("{}-{}.sock", major(device), minor(device)); }
 
+std::vector<dev_t> devices_with_sockets() {
+  std::vector<dev_t> devices;
+  std::error_code ignored;
+  for (const std::string& folder : folders_of(geteuid())) {
+    if (!check_folder(folder, geteuid())) continue;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+      unsigned number[2] = {};
+      if (std::sscanf(entry.path().filename().c_str(), "%u-%u.sock", &number[0], &number[1]) != 2) continue;
+      if (const dev_t device = makedev(number[0], number[1]); socket_name(device) == entry.path().filename()) {
+        devices.push_back(device);
+      }
+    }
+  }
+  return devices;
+}
+
 Result<Descriptor> connect_to_helper(const MountEntry& mount) {
   const uid_t mounter = mount.mounter.value_or(geteuid());
   const std::string name = socket_name(makedev(mount.device_major, mount.device_minor));

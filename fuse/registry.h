@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "fuse/mount_table.h"
@@ -18,6 +19,9 @@ namespace flatimg::flat {
 Result<std::string> own_registry();
 
 [[nodiscard]] std::string socket_name(dev_t device);
+
+/// The numbers of the mounts whose control sockets this user may use; some of them may be gone.
+[[nodiscard]] std::vector<dev_t> devices_with_sockets();
 
 /// The name of a control socket while its mount lives.
 class ControlSocket {

@@ -36,7 +36,8 @@ namespace {
 /// The request with what only the user's process knows: the current folder.
 struct Place {
   std::string source;      // absolute
-  std::string mountpoint;  // canonical
+  std::string mountpoint;  // canonical; for people only where there is a loop device instead
+  std::optional<Partitions> loop = {};
   Shape shape = Shape::Directory;
   bool is_tree = false;  // the source is a directory
 };
@@ -69,12 +70,20 @@ Result<Shape> shape_of(const std::string& mountpoint) {
 /// What a dead helper has left on the mountpoint goes first: it may lie over the source itself.
 Result<Place> find_place(const MountRequest& request) {
   Place place;
-  TRY(place.mountpoint, canonical_mountpoint(request.mountpoint));
-  CHECK(clear_dead_mount(place.mountpoint));
+  place.loop = request.loop;
+  if (!place.loop) {
+    TRY(place.mountpoint, canonical_mountpoint(request.mountpoint));
+    CHECK(clear_dead_mount(place.mountpoint));
+  }
   TRY(const struct stat source, look_at(request.source));
   place.is_tree = S_ISDIR(source.st_mode);
   std::error_code failed;
   place.source = std::filesystem::absolute(request.source, failed).lexically_normal();
+  if (place.loop) {
+    place.mountpoint = fmt::format("(a loop device on {})", place.source);
+    if (!place.is_tree) return place;
+    return fail(ErrorKind::BadUsage, "{}: a directory cannot be attached: mount it", shown(request.source));
+  }
   TRY(place.shape, shape_of(place.mountpoint));
   if (place.is_tree && place.shape == Shape::File) {
     return fail(ErrorKind::BadUsage, "{}: a directory of images is mounted on a directory", shown(request.mountpoint));
@@ -193,7 +202,8 @@ Result<void> run_worker(const Place& place, MountRequest request, Errands& erran
 MountPlan plan_of(const Place& place, const MountOptions& options) {
   std::string flat_path = place.mountpoint;
   if (place.shape == Shape::Directory && !place.is_tree) flat_path += "/" + flat_name(place, options);
-  return {place.source, place.mountpoint, std::move(flat_path), place.shape, options};
+  if (place.loop) flat_path = flat_name(place, options);
+  return {place.source, place.mountpoint, std::move(flat_path), place.shape, options, place.loop};
 }
 
 int told(const Result<void>& outcome) {
@@ -249,7 +259,10 @@ int serve(MountRequest request, Run run) {
   const bool named = std::ranges::find(request.options.allowed_directories, Gate::kDescriptors) !=
                      request.options.allowed_directories.end();
   auto forked = fork_helper(named ? Inherited::Keep : Inherited::Close);
-  if (const auto* parent = std::get_if<ParentDone>(&forked)) return parent->exit_code;
+  if (const auto* parent = std::get_if<ParentDone>(&forked)) {
+    if (!parent->news.empty()) fmt::print("{}\n", parent->news);
+    return parent->exit_code;
+  }
   return run_both(*place, std::move(request), run, std::get<Verdict>(std::move(forked)));
 }
 

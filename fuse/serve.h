@@ -2,10 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
 #include "base/secret.h"
+#include "fuse/loop_device.h"
 #include "fuse/options.h"
 
 namespace flatimg::flat {
@@ -15,13 +17,15 @@ enum class Run { Background, Foreground };
 struct MountRequest {
   std::string source;
   std::string mountpoint;
+  /// A loop device on the flat file instead of a mountpoint, which is ignored then.
+  std::optional<Partitions> loop = {};
   MountOptions options;
   std::shared_ptr<const Secret> passphrase;  // of encrypted images; forgotten as soon as they are open
 };
 
-/// Mounts. Background: returns 0 once the mount answers, in the process that called. Foreground (and the process in the
-/// background): returns when the mount has ended, 0 when the image is final. Every failure has been written as one
-/// line.
+/// Mounts. Background: returns 0 once the mount answers, in the process that called, and the name of a loop device that
+/// was asked for has been printed. Foreground (and the process in the background): returns when the mount has ended, 0
+/// when the image is final. Every failure has been written as one line.
 int serve(MountRequest request, Run run);
 
 /// What can be said about a request without opening the image: source, mountpoint and options fit together.

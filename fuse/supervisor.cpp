@@ -177,6 +177,7 @@ Message Supervisor::make_mount() {
 
 Message Supervisor::announce() {
   if (const auto answers = mount_.must_answer(); !answers) return answer_of(answers);
+  if (const auto attached = mount_.attach_loop(); !attached) return answer_of(attached);
   Message answer;
   answer.numbers[0] = static_cast<std::int64_t>(mount_.device());
   auto control = ControlSocket::listen(mount_.device());
@@ -192,7 +193,7 @@ Message Supervisor::announce() {
 
 // The worker has its answer by now: whatever becomes of this process, it will end the mount properly.
 void Supervisor::say_ready() {
-  verdict_.ready();
+  verdict_.ready(mount_.loop_device());
   notify_service_manager("READY=1");
 }
 

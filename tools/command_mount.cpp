@@ -50,7 +50,7 @@ struct MountArguments {
 
 Result<flat::MountRequest> request_from(const MountArguments& arguments, flat::UnknownOption unknown) {
   TRY(flat::MountOptions options, flat::parse_options(arguments.option_lists, unknown));
-  return flat::MountRequest{arguments.source, arguments.mountpoint, std::move(options), nullptr};
+  return flat::MountRequest{arguments.source, arguments.mountpoint, std::nullopt, std::move(options), nullptr};
 }
 
 /// Now, while this is still the user's own process: in his folder, with his terminal.

@@ -58,7 +58,10 @@ int run_status(const StatusArguments& arguments) {
 void add_status_command(Program& program) {
   CLI::App* command = program.app.add_subcommand("status", "Show the live counters of a mount");
   auto arguments = std::make_shared<StatusArguments>();
-  command->add_option("MOUNTPOINT", arguments->mountpoint, "Where the image is mounted")->required();
+  command
+      ->add_option("MOUNTPOINT", arguments->mountpoint,
+                   "Where the image is mounted; or the loop device of an attached one")
+      ->required();
   command->add_option("--output", arguments->output, "human or json")->check(CLI::IsMember({"human", "json"}));
   command->callback([&program, arguments] { program.chosen = [arguments] { return run_status(*arguments); }; });
 }

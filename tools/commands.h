@@ -21,6 +21,8 @@ struct Program {
 
 void add_mount_command(Program& program);
 void add_umount_command(Program& program);
+void add_attach_command(Program& program);
+void add_detach_command(Program& program);
 void add_status_command(Program& program);
 void add_doctor_command(Program& program);
 void add_info_command(Program& program);

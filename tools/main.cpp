@@ -29,6 +29,8 @@ void describe(Program& program) {
   program.app.require_subcommand(1);
   add_mount_command(program);
   add_umount_command(program);
+  add_attach_command(program);
+  add_detach_command(program);
   add_status_command(program);
   add_doctor_command(program);
   add_info_command(program);
