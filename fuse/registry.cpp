@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -44,12 +45,13 @@ Result<void> check_folder(const std::string& folder, uid_t user) {
   return {};
 }
 
-enum class Patience { Wait, Drop };
-Result<Descriptor> connect_to(const std::string& path, Patience patience) {
+/// Waits for a place in the queue of a helper that is busy for so long only: it may be stopped, and not the one that is
+/// looked for.
+Result<Descriptor> connect_to(const std::string& path, timeval patience) {
   TRY(const sockaddr_un address, socket_address(path));
-  const int flags = SOCK_CLOEXEC | (patience == Patience::Drop ? SOCK_NONBLOCK : 0);
-  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | flags, 0));
+  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return fail_os(errno, "making a socket");
+  setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
   if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     return fail_os(errno, "{}", shown(path));
   }
@@ -66,7 +68,7 @@ Descriptor lock_folder(const std::string& folder) {
 
 /// Removes a socket on which nobody listens. The folder is locked.
 void remove_if_stale(const std::string& path) {
-  const auto answered = connect_to(path, Patience::Drop);
+  const auto answered = connect_to(path, {0, 1000});
   if (!answered && answered.error().os_error == ECONNREFUSED) ::unlink(path.c_str());
 }
 
@@ -114,7 +116,7 @@ Result<Descriptor> connect_to_helper(const MountEntry& mount) {
   const std::string name = socket_name(makedev(mount.device_major, mount.device_minor));
   for (const std::string& folder : folders_of(mounter)) {
     if (!check_folder(folder, mounter)) continue;
-    if (auto connection = connect_to(folder + "/" + name, Patience::Wait)) return connection;
+    if (auto connection = connect_to(folder + "/" + name, {2, 0})) return connection;
   }
   return fail(ErrorKind::NotFound, "{}: no helper answers for this mount", shown(mount.mountpoint));
 }

@@ -6,11 +6,13 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <thread>
+#include <vector>
 
 #include "support/temp_dir.h"
 
@@ -72,6 +74,28 @@ TEST_F(Registry, NoSocketIsNamedWhileSomebodyTidiesUp) {
   tidying = Descriptor();
   next.join();
   EXPECT_FALSE(std::filesystem::exists(dir_ / socket_name(makedev(0, 40))));
+}
+
+// A helper that has been stopped takes no connections; there may be many mounts, and this is not the one we look for.
+TEST_F(Registry, AHelperThatHangsIsNotWaitedForEndlessly) {
+  const auto registry = own_registry();
+  if (!registry) GTEST_SKIP() << registry.error().text;
+  const dev_t device =
+      makedev(4095, static_cast<unsigned>(::getpid()) % 1'000'000);  // no file system has such a number
+  auto control = ControlSocket::listen(*registry, device);
+  ASSERT_TRUE(control) << control.error().text;
+  const auto address = socket_address(*registry + "/" + socket_name(device));
+  std::vector<Descriptor> queue;
+  for (int outcome = 0; outcome == 0;) {
+    queue.emplace_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    outcome = connect(queue.back().get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address));
+  }
+  MountEntry mount;
+  mount.device_major = major(device);
+  mount.device_minor = minor(device);
+  EXPECT_FALSE(connect_to_helper(mount));
+  (void)control->take();
+  control->remove();
 }
 
 }  // namespace
