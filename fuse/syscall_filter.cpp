@@ -168,7 +168,7 @@ Result<void> allow_with_care(const Filter& filter) {
   return {};
 }
 
-Result<Filter> new_filter(Serving serving) {
+[[maybe_unused]] Result<Filter> new_filter(Serving serving) {
   Filter filter(seccomp_init(SCMP_ACT_ERRNO(ENOSYS)));
   if (!filter) return fail(ErrorKind::NoMemory, "seccomp: no memory for a filter");
   CHECK(must_be(seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS), "architecture"));
