@@ -1,5 +1,7 @@
 #include "fuse/mount_json.h"
 
+#include <cmath>
+
 namespace flatimg::flat {
 
 using Json = nlohmann::ordered_json;
@@ -12,13 +14,56 @@ Json counters_json(const Counters& counters) {
   return json;
 }
 
+namespace {
+
+constexpr double kMicrosecond = 1000;
+
+/// The time in which so many of the requests were answered, in microseconds.
+double percentile(const Latency& latency, std::uint64_t count, double share) {
+  const auto wanted = static_cast<std::uint64_t>(std::ceil(static_cast<double>(count) * share));
+  std::uint64_t seen = 0;
+  for (std::size_t nth = 0; nth < Latency::kClasses; ++nth) {
+    seen += latency.count_of(nth);
+    if (seen >= wanted) return static_cast<double>(Latency::end_of(nth)) / kMicrosecond;
+  }
+  return 0;
+}
+
+Json latency_json(const Latency& latency, std::uint64_t count) {
+  Json classes = Json::array();  // ends in nanoseconds, and how many; empty ones are left out
+  for (std::size_t nth = 0; nth < Latency::kClasses; ++nth) {
+    if (const std::uint64_t inside = latency.count_of(nth); inside != 0) {
+      classes.push_back(Json::array({Latency::end_of(nth), inside}));
+    }
+  }
+  return Json{{"p50-us", percentile(latency, count, 0.5)},
+              {"p99-us", percentile(latency, count, 0.99)},
+              {"total-us", static_cast<double>(latency.total().count()) / kMicrosecond},
+              {"classes", classes}};
+}
+
+std::uint64_t answered(const Latency& latency) {
+  std::uint64_t count = 0;
+  for (std::size_t nth = 0; nth < Latency::kClasses; ++nth) count += latency.count_of(nth);
+  return count;
+}
+
+}  // namespace
+
 Json requests_json(const RequestCounters& counters) {
   Json requests = Json::object();
-  for (std::size_t i = 0; i < kRequestNames.size(); ++i) requests[std::string(kRequestNames[i])] = counters.count_of(i);
+  Json latency = Json::object();
+  for (std::size_t i = 0; i < kRequestNames.size(); ++i) {
+    const std::string name(kRequestNames[i]);
+    requests[name] = counters.count_of(i);
+    const std::uint64_t count = answered(counters.latency_of(i));
+    if (count != 0) latency[name] = latency_json(counters.latency_of(i), count);
+  }
   return Json{{"bytes-read", counters.bytes_read()},
               {"bytes-written", counters.bytes_written()},
               {"errors", counters.errors()},
-              {"requests", requests}};
+              {"requests", requests},
+              {"latency", latency}};
 }
 
 }  // namespace flatimg::flat

@@ -14,7 +14,7 @@ namespace flatimg::flat {
 
 [[nodiscard]] nlohmann::ordered_json counters_json(const Counters& counters);
 
-/// Bytes, errors, and how often what was asked, as fields.
+/// Bytes, errors, how often what was asked, and how long that took, as fields.
 [[nodiscard]] nlohmann::ordered_json requests_json(const RequestCounters& counters);
 
 }  // namespace flatimg::flat

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cerrno>
+#include <chrono>
 #include <new>
 
 #include "fuse/reply.h"
@@ -15,8 +16,11 @@ template <class... Arguments, void (*Handler)(fuse_req_t, Arguments...)>
 struct Wrapped<Handler> {
   template <Request kind>
   static void counted(fuse_req_t request, Arguments... arguments) noexcept {
-    mount_of(request).counters.count(kind);
+    RequestCounters& counters = mount_of(request).counters;  // the request is gone when it has been answered
+    const auto begin = std::chrono::steady_clock::now();
+    counters.count(kind);
     plain(request, arguments...);
+    counters.took(kind, std::chrono::steady_clock::now() - begin);
   }
   static void plain(fuse_req_t request, Arguments... arguments) noexcept {
     try {

@@ -26,8 +26,10 @@ void Flusher::hurry() {
 // Runs the flush with this number; the mutex is not held.
 Result<void> Flusher::run_one(std::uint64_t number) {
   waiting_ = false;  // what changes from here on may miss this flush and ages anew
+  const auto begin = std::chrono::steady_clock::now();
   Result<void> outcome = work_();
   const MutexLock lock(mutex_);
+  note_end(begin);
   running_ = false;
   finished_ = number;
   last_ = outcome;
@@ -35,6 +37,14 @@ Result<void> Flusher::run_one(std::uint64_t number) {
   if (!outcome) ++counts_.failures;
   changed_.notify_all();
   return outcome;
+}
+
+void Flusher::note_end(std::chrono::steady_clock::time_point begin) {
+  using std::chrono::duration_cast;
+  const auto took = std::chrono::steady_clock::now() - begin;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  counts_.last_microseconds = static_cast<std::uint64_t>(duration_cast<std::chrono::microseconds>(took).count());
+  counts_.last_end = static_cast<std::uint64_t>(duration_cast<std::chrono::seconds>(now).count());
 }
 
 // Waits for a flush that begins after this call, or runs it.

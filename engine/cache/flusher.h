@@ -49,6 +49,8 @@ class Flusher {
 
   struct Counts {
     std::uint64_t flushes = 0, background = 0, failures = 0;
+    std::uint64_t last_end = 0;           // seconds since 1970; 0: there was none
+    std::uint64_t last_microseconds = 0;  // that it took
   };
   [[nodiscard]] Counts counts();
 
@@ -57,6 +59,7 @@ class Flusher {
   void background();
   Result<void> join();
   Result<void> run_one(std::uint64_t number);
+  void note_end(std::chrono::steady_clock::time_point begin) REQUIRES(mutex_);
 
   Work work_;
   std::chrono::milliseconds interval_;

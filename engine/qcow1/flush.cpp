@@ -78,6 +78,8 @@ Counters Qcow1Image::counters() const {
           {"flushes", flushes.flushes},
           {"flushes-in-background", flushes.background},
           {"flush-failures", flushes.failures},
+          {"last-flush", flushes.last_end},
+          {"last-flush-us", flushes.last_microseconds},
           {"table-writes", host_writes_.load()},
           {"barriers", barriers_.load()}};
 }

@@ -104,6 +104,8 @@ Counters Qcow2Image::counters() const {
           {"flushes", flushes.flushes},
           {"flushes-in-background", flushes.background},
           {"flush-failures", flushes.failures},
+          {"last-flush", flushes.last_end},
+          {"last-flush-us", flushes.last_microseconds},
           {"table-writes", host_writes_.load()},
           {"barriers", barriers_.load()}};
 }
