@@ -1,3 +1,4 @@
+// The words and numbers of `flatimg status`. Fields that a helper of another version does not give count as zero.
 #include "tools/status_text.h"
 
 #include <fmt/format.h>
