@@ -1,3 +1,4 @@
+// Classes of times, and the percentiles that are told of them.
 #include "fuse/latency.h"
 
 #include <gtest/gtest.h>
