@@ -24,13 +24,12 @@ struct Named {
   std::string_view name;
 };
 // The first for every mount; the rest for a tree, whose files are made and changed as the user who asked for it.
-constexpr std::array<Named, 7> kKept{{{CAP_DAC_OVERRIDE, "cap_dac_override"},
+constexpr std::array<Named, 6> kKept{{{CAP_DAC_OVERRIDE, "cap_dac_override"},
                                       {CAP_CHOWN, "cap_chown"},
                                       {CAP_FOWNER, "cap_fowner"},
                                       {CAP_FSETID, "cap_fsetid"},
                                       {CAP_SETUID, "cap_setuid"},
-                                      {CAP_SETGID, "cap_setgid"},
-                                      {CAP_MKNOD, "cap_mknod"}}};
+                                      {CAP_SETGID, "cap_setgid"}}};
 
 std::uint64_t kept_for(Serving serving) {
   std::uint64_t bits = 0;

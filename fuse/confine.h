@@ -22,7 +22,8 @@ struct Confinement {
   std::vector<std::string> missing;       // why not, one sentence each
 };
 
-/// Confines the process to these files. Root keeps CAP_DAC_OVERRIDE: among them may be files of others.
+/// Confines the process to these files. Root keeps CAP_DAC_OVERRIDE: among them may be files of others. With
+/// Rights::Tree or Rights::ReadTree also what acting as the user who asks takes, calls and capabilities.
 [[nodiscard]] Confinement confine(const std::vector<Reachable>& reachable);
 
 }  // namespace flatimg::flat

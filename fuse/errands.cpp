@@ -33,8 +33,12 @@ Message answer_of(const Result<void>& outcome) {
 }
 
 Result<Message> Errands::run(Errand errand, Message message) {
-  message.word = static_cast<std::uint32_t>(errand);
   const MutexLock lock(mutex_);
+  return run_held(errand, std::move(message));
+}
+
+Result<Message> Errands::run_held(Errand errand, Message message) {
+  message.word = static_cast<std::uint32_t>(errand);
   CHECK(channel_.send(message));
   TRY(Message answer, channel_.receive());
   return outcome_in(std::move(answer));
@@ -47,7 +51,6 @@ Result<Descriptor> Errands::mount() {
 }
 
 Result<Errands::Announced> Errands::announce() {
-  announced_ = true;
   TRY(Message answer, run(Errand::Announce));
   return Announced{static_cast<dev_t>(answer.numbers[0]), std::move(answer.descriptor), std::move(answer.text)};
 }
@@ -80,11 +83,12 @@ Result<Descriptor> Errands::begin_unpacked() {
 Result<void> Errands::keep_unpacked() { return only_whether(run(Errand::KeepUnpacked)); }
 
 std::optional<LockHolder> Errands::find_lock_holder(int fd, LockWorld world, HostOffset at) {
-  if (announced_) return std::nullopt;
   Message message;
   message.numbers = {static_cast<std::int64_t>(world), static_cast<std::int64_t>(at.value())};
   message.descriptor = Descriptor(fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  const auto answer = run(Errand::FindLockHolder, std::move(message));
+  if (!mutex_.try_lock()) return std::nullopt;
+  const MutexLock lock(mutex_, std::adopt_lock);
+  const auto answer = run_held(Errand::FindLockHolder, std::move(message));
   if (!answer || answer->numbers[0] == 0) return std::nullopt;
   const int process = static_cast<int>(answer->numbers[0]);
   return LockHolder{process, answer->text, process == getpid()};

@@ -2,7 +2,8 @@
 //
 // One errand at a time, each answered; log lines and news are not. An errand may take as long as the kernel takes to
 // write back, and needs other threads of the worker to serve what that brings about: never run one from a thread that
-// serves requests, nor with a lock held that such a thread may want.
+// serves requests, nor with a lock held that such a thread may want. The one exception is find_lock_holder(), which
+// never waits for another errand, and which the supervisor answers without the mount.
 //
 // Invariant: no errand carries a path or anything else by which the supervisor could be led elsewhere than to the mount
 // that its command line names.
@@ -10,7 +11,6 @@
 
 #include <sys/types.h>
 
-#include <atomic>
 #include <optional>
 
 #include "base/log.h"
@@ -61,7 +61,7 @@ class Errands {
   /// An error only when the supervisor is gone.
   Result<Left> leave() EXCLUDES(mutex_);
   Result<void> write_back_detached() EXCLUDES(mutex_);
-  /// Only before announce().
+  /// Never waits for another errand: nullopt then. So threads that serve requests may ask, too.
   [[nodiscard]] std::optional<LockHolder> find_lock_holder(int fd, LockWorld world, HostOffset at) EXCLUDES(mutex_);
 
   // Unpacked files of the source: see unpack_errands.h.
@@ -75,9 +75,9 @@ class Errands {
 
  private:
   Result<Message> run(Errand errand, Message message = {}) EXCLUDES(mutex_);
+  Result<Message> run_held(Errand errand, Message message) REQUIRES(mutex_);
 
   const Channel channel_;
-  std::atomic<bool> announced_{false};
   Mutex mutex_{Rank::Session};
 };
 

@@ -11,16 +11,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json sandbox_json(const Confinement& confinement) {
-  if (!confinement.asked_for) return "off";
-  Json parts{{"landlock", confinement.landlock},
-             {"seccomp", confinement.system_calls},
-             {"no-new-privileges", confinement.no_new_privileges},
-             {"capabilities", confinement.capabilities}};
-  if (!confinement.missing.empty()) parts["missing"] = confinement.missing;
-  return parts;
-}
-
 }  // namespace
 
 std::string stats_json(const Exported& exported) {

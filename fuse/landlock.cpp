@@ -24,6 +24,8 @@ constexpr long kAddRule = 445;
 constexpr long kRestrictSelf = 446;
 constexpr unsigned kAskVersion = 1;
 constexpr int kPathBeneath = 1;
+// Earlier ones refuse every rename between directories, with EXDEV: mv would then copy the flat disk over the image.
+constexpr int kFirstWithRefer = 2;
 
 struct RulesetAttributes {
   std::uint64_t files;
@@ -110,6 +112,11 @@ Result<void> restrict_with_landlock(const std::vector<Reachable>& reachable) {
   const int version = landlock_version();
   if (version == 0) {
     return fail(ErrorKind::Unsupported, "this kernel has no Landlock (Linux 5.13 or newer, with landlock in lsm=)");
+  }
+  const bool tree = std::ranges::any_of(reachable, [](const Reachable& one) { return one.rights == Rights::Tree; });
+  if (tree && version < kFirstWithRefer) {
+    return fail(ErrorKind::Unsupported,
+                "Landlock of this kernel forbids to rename from one directory into another (Linux 5.19 does not)");
   }
   TRY(const Descriptor ruleset, new_ruleset(version));
   for (const Reachable& one : reachable) CHECK(permit(ruleset, one, known_rights(version)));

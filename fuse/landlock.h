@@ -28,7 +28,7 @@ struct Reachable {
 
 /// The calling thread, and every thread and process that it starts, opens nothing else from now on; binds and connects
 /// no TCP socket, signals no process outside, connects to no abstract socket outside. Paths that do not exist are left
-/// out. Takes no_new_privs. Unsupported where the kernel has no Landlock.
+/// out. Takes no_new_privs. Unsupported where the kernel has no Landlock, and for Rights::Tree where it has version 1.
 Result<void> restrict_with_landlock(const std::vector<Reachable>& reachable);
 
 }  // namespace flatimg::flat

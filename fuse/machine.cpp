@@ -112,7 +112,9 @@ std::vector<Finding> sandbox() {
   }
   const int version = (*answer)[0] - 'a';
   const std::string why = answer->substr(2);
-  Finding landlock{"landlock", version > 0, version > 0 ? fmt::format("version {}", version) : why, ""};
+  std::string detail = version > 0 ? fmt::format("version {}", version) : why;
+  if (version == 1) detail += ", which is too old for mounts of directories (Linux 5.19)";
+  Finding landlock{"landlock", version > 0, std::move(detail), ""};
   if (version == 0)
     landlock.way_out = "a kernel with CONFIG_SECURITY_LANDLOCK, and landlock in lsm= of its command line";
   Finding seccomp{"seccomp", (*answer)[1] == 'y', (*answer)[1] == 'y' ? "filters can be set" : why, ""};

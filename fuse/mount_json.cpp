@@ -14,6 +14,16 @@ Json counters_json(const Counters& counters) {
   return json;
 }
 
+Json sandbox_json(const Confinement& confinement) {
+  if (!confinement.asked_for) return "off";
+  Json parts{{"landlock", confinement.landlock},
+             {"seccomp", confinement.system_calls},
+             {"no-new-privileges", confinement.no_new_privileges},
+             {"capabilities", confinement.capabilities}};
+  if (!confinement.missing.empty()) parts["missing"] = confinement.missing;
+  return parts;
+}
+
 namespace {
 
 constexpr double kMicrosecond = 1000;

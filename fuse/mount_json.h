@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "fuse/confine.h"
 #include "fuse/request_counters.h"
 #include "image/report.h"
 
@@ -13,6 +14,9 @@ namespace flatimg::flat {
 [[nodiscard]] std::string as_text(const nlohmann::ordered_json& json);
 
 [[nodiscard]] nlohmann::ordered_json counters_json(const Counters& counters);
+
+/// "off", or which parts of it are in force.
+[[nodiscard]] nlohmann::ordered_json sandbox_json(const Confinement& confinement);
 
 /// Bytes, errors, how often what was asked, and how long that took, as fields.
 [[nodiscard]] nlohmann::ordered_json requests_json(const RequestCounters& counters);

@@ -1,5 +1,7 @@
 #include "fuse/reach.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 
 #include "host/gate.h"
@@ -14,10 +16,13 @@ std::string directory_of(const std::string& path) {
   return std::filesystem::absolute(path, failed).parent_path().string();
 }
 
-/// Overlays are made in a directory of theirs; /proc tells the groups of whoever asks for something.
+/// Overlays are made in a directory of theirs, and then nothing else is written. Root acts as whoever asks, and /proc
+/// tells his groups.
 std::vector<Reachable> files_of_tree(const std::string& source, const MountOptions& options) {
-  std::vector<Reachable> files{{source, options.read_only ? Rights::ReadTree : Rights::Tree}, {"/proc", Rights::Read}};
-  if (options.overlay) files.push_back({*options.overlay, options.read_only ? Rights::ReadTree : Rights::Tree});
+  const Rights rights = options.read_only ? Rights::ReadTree : Rights::Tree;
+  std::vector<Reachable> files{{source, options.overlay ? Rights::ReadTree : rights}};
+  if (options.overlay) files.push_back({*options.overlay, rights});
+  if (::geteuid() == 0) files.push_back({"/proc", Rights::Read});
   return files;
 }
 

@@ -175,10 +175,9 @@ Result<void> mount_and_serve(std::unique_ptr<Mounted> mounted, const MountOption
   return closed;
 }
 
-/// Before the first thread, and before the first byte of the image is read. Not yet for a directory of images
-/// (README.md).
+/// Before the first thread, and before the first byte of an image is read.
 Confinement confined(const Place& place, const MountOptions& options) {
-  if (!options.sandbox || place.is_tree) return {};
+  if (!options.sandbox) return {};
   Confinement confinement = confine(files_of_mount(place.source, options));
   for (const std::string& what : confinement.missing) log(LogLevel::Warning, "not all of the sandbox: {}", what);
   return confinement;
@@ -189,7 +188,7 @@ Result<void> run_worker(const Place& place, MountRequest request, Errands& erran
   const auto by_errand = [&](int fd, LockWorld world, HostOffset at) {
     return errands.find_lock_holder(fd, world, at);
   };
-  if (!place.is_tree) ask_for_lock_holders(by_errand);
+  ask_for_lock_holders(by_errand);
   Confinement confinement = confined(place, request.options);
   Shutdown shutdown;
   auto opened = open_source(place, request.options, std::move(request.passphrase), errands);

@@ -18,6 +18,7 @@
 #define REQUIRES(...) FLATIMG_ANNOTATION(requires_capability(__VA_ARGS__))
 #define EXCLUDES(...) FLATIMG_ANNOTATION(locks_excluded(__VA_ARGS__))
 #define ACQUIRE(...) FLATIMG_ANNOTATION(acquire_capability(__VA_ARGS__))
+#define TRY_ACQUIRE(...) FLATIMG_ANNOTATION(try_acquire_capability(__VA_ARGS__))
 #define RELEASE(...) FLATIMG_ANNOTATION(release_capability(__VA_ARGS__))
 #define NO_THREAD_SAFETY_ANALYSIS FLATIMG_ANNOTATION(no_thread_safety_analysis)
 
@@ -47,6 +48,12 @@ class CAPABILITY("mutex") Mutex {
     note_taking();
     mutex_.lock();
   }
+  /// False when somebody has it. The rank is checked all the same.
+  [[nodiscard]] bool try_lock() TRY_ACQUIRE(true) {
+    if (!mutex_.try_lock()) return false;
+    note_taking();
+    return true;
+  }
   void unlock() RELEASE() {
     mutex_.unlock();
     note_released();
@@ -67,6 +74,8 @@ class CAPABILITY("mutex") Mutex {
 class SCOPED_CAPABILITY MutexLock {
  public:
   explicit MutexLock(Mutex& mutex) ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+  /// Of one that this thread has by try_lock().
+  MutexLock(Mutex& mutex, std::adopt_lock_t /*has it*/) REQUIRES(mutex) : mutex_(mutex) {}
   ~MutexLock() RELEASE() { mutex_.unlock(); }
   MutexLock(const MutexLock&) = delete;
   MutexLock& operator=(const MutexLock&) = delete;

@@ -33,7 +33,7 @@ std::string stats_json(const Tree& tree) {
              {"open-files", tree.open_files.load()},
              {"nodes", tree.nodes.count()}};
   stats.update(requests_json(tree.counters));
-  stats.update(Json{{"sandbox", "off"}, {"open-images", images}});
+  stats.update(Json{{"sandbox", sandbox_json(tree.confinement)}, {"open-images", images}});
   for (const auto& [path, why] : tree.images.last_failures()) stats["failed-closes"][path] = why;
   return as_text(stats);
 }

@@ -32,7 +32,7 @@ int set_owner(const Descriptor& file, const struct stat& wanted, int which) {
 
 int set_mode(const Descriptor& file, const struct stat& wanted, int which) {
   if ((which & FUSE_SET_ATTR_MODE) == 0) return 0;
-  return ::chmod(path_to(file).c_str(), wanted.st_mode & 07777) == 0 ? 0 : errno;
+  return ::fchmodat(AT_FDCWD, path_to(file).c_str(), wanted.st_mode & 07777, 0) == 0 ? 0 : errno;
 }
 
 int set_times(const Descriptor& file, const struct stat& wanted, int which) {

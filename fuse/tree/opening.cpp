@@ -1,6 +1,7 @@
 #include "fuse/tree/opening.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <filesystem>
@@ -20,14 +21,24 @@ Result<std::unique_ptr<HostFile>> open_node_file(Tree& tree, const Node& node, c
   return adopt_host_file(*std::move(file), path, access);
 }
 
+/// Makes the directories of a path beneath `top`, which is there.
+Result<void> make_directories(const std::filesystem::path& top, const std::filesystem::path& beneath) {
+  std::filesystem::path path = top;
+  for (const auto& name : beneath) {
+    path /= name;
+    if (::mkdirat(AT_FDCWD, path.c_str(), 0700) == 0 || errno == EEXIST) continue;
+    return fail_os(errno, "{}: making the directory of the overlay", shown(path.string()));
+  }
+  return {};
+}
+
 /// The overlay lies where the image lies, in another tree. Its directories are made for a writer.
 Result<std::optional<std::string>> overlay_of(const Tree& tree, const Node& node, Access access) {
   if (!tree.options.overlay) return std::optional<std::string>();
-  const std::filesystem::path path = std::filesystem::path(*tree.options.overlay) / tree.nodes.path_of(node);
-  std::error_code failed;
-  if (access == Access::ReadWrite) std::filesystem::create_directories(path.parent_path(), failed);
-  if (failed) return fail_os(failed.value(), "{}: making the directory of the overlay", shown(path.string()));
-  return std::optional(path.string());
+  const std::filesystem::path top = *tree.options.overlay;
+  const std::filesystem::path beneath = tree.nodes.path_of(node);
+  if (access == Access::ReadWrite) CHECK(make_directories(top, beneath.parent_path()));
+  return std::optional((top / beneath).string());
 }
 
 }  // namespace

@@ -37,7 +37,6 @@ Result<void> must_suit_a_directory(const MountOptions& options) {
 
 Result<std::string> overlay_directory(const std::string& given, const std::string& source,
                                       const std::string& mountpoint) {
-  if (::mkdir(given.c_str(), 0700) != 0 && errno != EEXIST) return fail_os(errno, "overlay {}", shown(given));
   TRY(std::string path, canonical_mountpoint(given));
   struct stat found {};
   if (::stat(path.c_str(), &found) != 0) return fail_os(errno, "overlay {}", shown(given));

@@ -30,7 +30,7 @@ class OrdinaryUser : public ::testing::Test {
                "set -eu; cd " + dir_.path().string() +
                    "; export FLATIMG='" FLATIMG_PROGRAM
                    "'; unset XDG_RUNTIME_DIR;"
-                   "worker() { $FLATIMG status --output=json mnt | sed -n 's/^  \"pid\": \\([0-9]*\\),/\\1/p'; };"
+                   "worker() { $FLATIMG status --output=json ${1:-mnt} | sed -n 's/^  \"pid\": \\([0-9]*\\),/\\1/p'; };"
                    "wait_gone() { for i in $(seq 500); do grep -q \" $PWD/mnt \" /proc/self/mountinfo || return 0;"
                    " sleep 0.02; done; echo still mounted; return 1; };" +
                    script);
@@ -73,6 +73,17 @@ TEST_F(OrdinaryUser, EndsAMountByASignal) {
 
 TEST_F(OrdinaryUser, MayUseFusermountToUnmount) {
   expect_works("$FLATIMG mount d.qcow2 mnt; fusermount3 -u mnt; wait_gone");
+}
+
+TEST_F(OrdinaryUser, MountsADirectoryAndIsConfinedThereAsWell) {
+  expect_works(
+      "mkdir tree; mv d.qcow2 tree; $FLATIMG mount tree tree; grep -q '^Seccomp:.2' /proc/$(worker tree)/status;"
+      "grep -q '^CapPrm:.0000000000000000' /proc/$(worker tree)/status; echo hello | dd conv=notrunc status=none "
+      "of=tree/d.qcow2; mkdir tree/sub; echo text > tree/sub/file; chmod 600 tree/sub/file; mv tree/sub/file tree/file;"
+      "ln tree/file tree/hard; ln -s file tree/soft; touch -h tree/soft; rm tree/hard; cat "
+      "tree/.flatimg/d.qcow2/*.json > "
+      "/dev/null; $FLATIMG umount tree; test $(stat -c %a tree/file) = 600; mv tree/d.qcow2 .;"
+      "qemu-io -r -c 'read -v 0 5' d.qcow2 | grep -q hello");
 }
 
 TEST_F(OrdinaryUser, GivesMountOptionsToTheKernel) {
