@@ -14,6 +14,21 @@ Json counters_json(const Counters& counters) {
   return json;
 }
 
+Json partitions_json(const partitions::Table& table) {
+  Json list = Json::array();
+  for (const partitions::Partition& one : table.partitions) {
+    Json entry{{"number", one.number}, {"start", one.where.begin.value()}, {"size", one.where.length.value()}};
+    entry["type"] = one.type;
+    if (!one.guid.empty()) entry["uuid"] = one.guid;
+    if (!one.label.empty()) entry["name"] = one.label;
+    list.push_back(std::move(entry));
+  }
+  Json json{{"scheme", partitions::name_of(table.scheme)}, {"sector-size", table.sector_size.value()}};
+  json["partitions"] = std::move(list);
+  if (!table.notes.empty()) json["notes"] = table.notes;
+  return json;
+}
+
 Json sandbox_json(const Confinement& confinement) {
   if (!confinement.asked_for) return "off";
   Json parts{{"landlock", confinement.landlock},

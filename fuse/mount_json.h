@@ -7,6 +7,7 @@
 #include "fuse/confine.h"
 #include "fuse/request_counters.h"
 #include "image/report.h"
+#include "partitions/table.h"
 
 namespace flatimg::flat {
 
@@ -14,6 +15,9 @@ namespace flatimg::flat {
 [[nodiscard]] std::string as_text(const nlohmann::ordered_json& json);
 
 [[nodiscard]] nlohmann::ordered_json counters_json(const Counters& counters);
+
+/// The partition table: "scheme" ("mbr", "gpt" or "none"), and the partitions with positions in bytes.
+[[nodiscard]] nlohmann::ordered_json partitions_json(const partitions::Table& table);
 
 /// "off", or which parts of it are in force.
 [[nodiscard]] nlohmann::ordered_json sandbox_json(const Confinement& confinement);

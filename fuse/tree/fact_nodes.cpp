@@ -6,9 +6,10 @@
 
 namespace flatimg::flat::tree {
 
-std::string FactNodes::name_of(FactKind kind, const NodePtr& of, const std::string& snapshot_id) {
-  return fmt::format("{} {}:{}:{} {}", static_cast<unsigned>(kind), of->key.device, of->key.inode, of->key.birth,
-                     snapshot_id);
+std::string FactNodes::name_of(const Fact& fact) {
+  const FileKey& key = fact.of->key;
+  return fmt::format("{} {} {}:{}:{} {}", static_cast<unsigned>(fact.kind), fact.part, key.device, key.inode, key.birth,
+                     fact.snapshot_id);
 }
 
 FactPtr FactNodes::find(std::uint64_t number) const {
@@ -18,15 +19,16 @@ FactPtr FactNodes::find(std::uint64_t number) const {
 }
 
 // A node that was entered again goes to the place where its image is now.
-FactPtr FactNodes::enter(FactKind kind, const NodePtr& of, const std::string& snapshot_id) {
-  std::string name = name_of(kind, of, snapshot_id);
+FactPtr FactNodes::enter(Fact wanted) {
+  std::string name = name_of(wanted);
   FactPtr replaced;  // not destroyed while the mutex is held
   const MutexLock lock(mutex_);
   const auto [known, is_new] = by_name_.try_emplace(std::move(name), next_number_);
   if (is_new) ++next_number_;
   Entry& entry = by_number_[known->second];
   replaced = std::move(entry.fact);
-  entry.fact = std::make_shared<const Fact>(Fact{known->second, kind, of, snapshot_id});
+  wanted.number = known->second;
+  entry.fact = std::make_shared<const Fact>(std::move(wanted));
   ++entry.lookups;
   return entry.fact;
 }
@@ -39,7 +41,7 @@ void FactNodes::forget(std::uint64_t number, std::uint64_t lookups) {
   found->second.lookups -= std::min(found->second.lookups, lookups);
   if (found->second.lookups > 0) return;
   dropped = std::move(found->second.fact);
-  by_name_.erase(name_of(dropped->kind, dropped->of, dropped->snapshot_id));
+  by_name_.erase(name_of(*dropped));
   by_number_.erase(found);
 }
 
@@ -48,7 +50,8 @@ std::uint64_t shown_inode(const Fact& fact) {
   constexpr unsigned kKindBits = 3;
   const std::uint64_t of_image = fact.of->key.inode << kKindBits | static_cast<std::uint64_t>(fact.kind);
   const std::uint64_t of_snapshot = fact.kind == FactKind::Snapshot ? std::hash<std::string>{}(fact.snapshot_id) : 0;
-  return kOurs | (of_image ^ of_snapshot);
+  constexpr unsigned kPartShift = 48;
+  return kOurs | (of_image ^ of_snapshot ^ std::uint64_t{fact.part} << kPartShift);
 }
 
 }  // namespace flatimg::flat::tree

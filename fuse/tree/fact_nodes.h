@@ -5,11 +5,12 @@
 //   .flatimg/some/where/                 Folder of a directory
 //   .flatimg/some/where/disk.qcow2/      Image
 //     info.json map.json stats.json      texts, made when they are opened
+//     p1 p1.LABEL p2 ...                 Part: a partition of the disk; by two names where its label is plain
 //     snapshots/                         Snapshots
 //     snapshots/NAME                     Snapshot: its disk, for reading only
 //
-// Owner and mode are those of the directory or image, without the right to write: nobody is told of an image who may
-// not read it. Numbers lie above those of all other nodes.
+// Owner and mode are those of the directory or image, without the right to write except of partitions: nobody is told
+// of an image who may not read it. Numbers lie above those of all other nodes.
 #pragma once
 
 #include <memory>
@@ -21,13 +22,14 @@
 
 namespace flatimg::flat::tree {
 
-enum class FactKind : unsigned char { Folder, Image, Info, Map, Stats, Snapshots, Snapshot };
+enum class FactKind : unsigned char { Folder, Image, Info, Map, Stats, Snapshots, Snapshot, Part };
 
 struct Fact {
   std::uint64_t number = 0;
   FactKind kind = FactKind::Folder;
   NodePtr of;               // the directory or image
   std::string snapshot_id;  // of a Snapshot
+  unsigned part = 0;        // of a Part: its number
 
   [[nodiscard]] bool is_folder() const {
     return kind == FactKind::Folder || kind == FactKind::Image || kind == FactKind::Snapshots;
@@ -41,8 +43,8 @@ class FactNodes {
   [[nodiscard]] static bool has(std::uint64_t number) { return number >= kFirst; }
 
   [[nodiscard]] FactPtr find(std::uint64_t number) const EXCLUDES(mutex_);
-  /// The node for that, with one lookup more. `of` is found again by its key.
-  FactPtr enter(FactKind kind, const NodePtr& of, const std::string& snapshot_id) EXCLUDES(mutex_);
+  /// The node for that, with one lookup more; its number is given here. `of` is found again by its key.
+  FactPtr enter(Fact wanted) EXCLUDES(mutex_);
   void forget(std::uint64_t number, std::uint64_t lookups) EXCLUDES(mutex_);
 
  private:
@@ -50,7 +52,7 @@ class FactNodes {
     FactPtr fact;
     std::uint64_t lookups = 0;
   };
-  static std::string name_of(FactKind kind, const NodePtr& of, const std::string& snapshot_id);
+  static std::string name_of(const Fact& fact);
 
   mutable Mutex mutex_{Rank::Queue};
   std::uint64_t next_number_ GUARDED_BY(mutex_) = kFirst;

@@ -6,6 +6,7 @@
 #include "fuse/map_text.h"
 #include "fuse/mount_json.h"
 #include "fuse/tree/opening.h"
+#include "fuse/tree/parts.h"
 
 namespace flatimg::flat::tree {
 
@@ -54,6 +55,7 @@ Result<std::string> info_json(Tree& tree, const NodePtr& image) {
     json["snapshots"].push_back(
         Json{{"id", snapshot.id}, {"name", snapshot.name}, {"date-sec", snapshot.date_seconds}});
   }
+  if (const auto table = table_of(tree, image)) json["partition-table"] = partitions_json(*table);
   json["mountpoint"] = tree.mountpoint;
   return as_text(json);
 }

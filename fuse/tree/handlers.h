@@ -52,6 +52,7 @@ void link(fuse_req_t request, fuse_ino_t number, fuse_ino_t parent, const char* 
 // the same for what is beneath .flatimg/: handlers_facts.cpp
 void lookup_fact(fuse_req_t request, fuse_ino_t parent, const char* name);
 void getattr_fact(fuse_req_t request, fuse_ino_t number);
+void setattr_fact(fuse_req_t request, fuse_ino_t number, const struct stat& wanted, int which);
 void open_fact(fuse_req_t request, fuse_ino_t number, fuse_file_info* info);
 void open_fact_folder(fuse_req_t request, fuse_ino_t number, fuse_file_info* info);
 enum class Listing { Names, WithAttributes };

@@ -64,14 +64,14 @@ int set_file_size(Tree& tree, const Node& node, off_t size, const fuse_file_info
 /// open(O_TRUNC) comes without a handle and is ignored, and truncate(PATH, 0) with it (see the mount of one image).
 Result<void> set_disk_size(Tree& tree, const NodePtr& node, ByteCount size, SizeFrom from) {
   if (is_ignored_truncation(size, from)) return {};
-  TRY(const auto image, open_image_of(tree, node, Access::ReadWrite));
+  TRY(const auto image, open_whole(tree, node, Access::ReadWrite));
   Result<void> sized;
   {
     const OpenImage::Use use(*image);
     sized = use.disk() == nullptr ? fail(ErrorKind::Io, "{}: is not open", image->path())
                                   : set_size(*use.disk(), size, growth_of(tree));
   }
-  tree.images.close(node->key, image, Access::ReadWrite);
+  close_whole(tree, node, image, Access::ReadWrite);
   return sized;
 }
 
@@ -106,6 +106,7 @@ void getattr(fuse_req_t request, fuse_ino_t number, fuse_file_info* /*info*/) {
 }
 
 void setattr(fuse_req_t request, fuse_ino_t number, struct stat* wanted, int which, fuse_file_info* info) {
+  if (FactNodes::has(number)) return setattr_fact(request, number, *wanted, which);
   Tree& tree = tree_of(request);
   const auto node = node_at(request, number);
   if (!node) return reply_errno(request, node.error());

@@ -48,6 +48,42 @@ void read_snapshot(fuse_req_t request, OpenSnapshot& snapshot, std::size_t size,
   reply_read(request, snapshot.disk(), size, from);
 }
 
+/// What the kernel has not written back of the whole disk comes first.
+void read_part(fuse_req_t request, const OpenPart& part, std::size_t size, off_t from) {
+  const auto answer = [request, &part, size, from] {
+    const OpenImage::Use use(part.image());
+    if (use.disk() == nullptr) return reply_errno(request, EIO);
+    reply_read(request, DiskPart{*use.disk(), part.where()}, size, from);
+  };
+  if (!part.image().claims().whole_is_written()) return answer();
+  tree_of(request).page_dropper.drop(part.pages_of_whole(from, size), answer);
+}
+
+void write_part(fuse_req_t request, const OpenPart& part, std::span<const std::byte> bytes, off_t to) {
+  if (part.access() == Access::ReadOnly) return reply_errno(request, EBADF);
+  const auto written = [&]() -> Result<std::size_t> {
+    const OpenImage::Use use(part.image());
+    if (use.disk() == nullptr) return fail(ErrorKind::Io, "{}: is not open", shown(part.image().path()));
+    return write_to(DiskPart{*use.disk(), part.where()}, bytes, to);
+  }();
+  if (!written) return reply_error(request, written.error());
+  mount_of(request).counters.add_written(*written);
+  tree_of(request).page_dropper.drop(part.pages_of_whole(to, *written),
+                                     [request, written = *written] { fuse_reply_write(request, written); });
+}
+
+void allocate_part(fuse_req_t request, const OpenPart& part, int mode, off_t from, off_t size) {
+  if (part.access() == Access::ReadOnly) return reply_errno(request, EBADF);
+  const auto done = [&]() -> Result<void> {
+    const OpenImage::Use use(part.image());
+    if (use.disk() == nullptr) return fail(ErrorKind::Io, "{}: is not open", shown(part.image().path()));
+    return allocate_or_free(DiskPart{*use.disk(), part.where()}, mode, from, size);
+  }();
+  if (!done) return reply_error(request, done.error());
+  tree_of(request).page_dropper.drop(part.pages_of_whole(from, static_cast<std::size_t>(size)),
+                                     [request] { fuse_reply_err(request, 0); });
+}
+
 void write_disk(fuse_req_t request, const DiskHandle& handle, std::span<const std::byte> bytes, off_t to) {
   const OpenImage::Use use(*handle.image);
   if (use.disk() == nullptr) return reply_errno(request, EIO);
@@ -123,6 +159,7 @@ void read(fuse_req_t request, fuse_ino_t /*number*/, std::size_t size, off_t fro
   if (const auto* const of = std::get_if<SnapshotHandle>(&handle)) {
     return read_snapshot(request, *of->snapshot, size, from);
   }
+  if (const auto* const of = std::get_if<PartHandle>(&handle)) return read_part(request, *of->part, size, from);
   reply_errno(request, EISDIR);
 }
 
@@ -132,6 +169,7 @@ void write(fuse_req_t request, fuse_ino_t /*number*/, const char* bytes, std::si
   const auto data = std::as_bytes(std::span(bytes, size));
   if (const auto* const disk = std::get_if<DiskHandle>(&handle)) return write_disk(request, *disk, data, to);
   if (auto* const file = std::get_if<FileHandle>(&handle)) return write_file(request, *file, data, to);
+  if (const auto* const of = std::get_if<PartHandle>(&handle)) return write_part(request, *of->part, data, to);
   reply_errno(request, EBADF);
 }
 
@@ -145,6 +183,11 @@ void lseek(fuse_req_t request, fuse_ino_t /*number*/, off_t from, int whence, fu
   }
   if (const auto* const of = std::get_if<SnapshotHandle>(&handle)) {
     return reply_seek(request, of->snapshot->disk(), from, whence);
+  }
+  if (const auto* const of = std::get_if<PartHandle>(&handle)) {
+    const OpenImage::Use use(of->part->image());
+    if (use.disk() == nullptr) return reply_errno(request, EIO);
+    return reply_seek(request, DiskPart{*use.disk(), of->part->where()}, from, whence);
   }
   const auto* const file = std::get_if<FileHandle>(&handle);
   if (file == nullptr) return reply_errno(request, EINVAL);
@@ -161,6 +204,8 @@ void fallocate(fuse_req_t request, fuse_ino_t /*number*/, int mode, off_t from, 
     return reply_done(request, allocate_or_free(*use.disk(), growth_of(tree_of(request)), mode,
                                                 range_at(from, static_cast<std::uint64_t>(size))));
   }
+  if (const auto* const of = std::get_if<PartHandle>(&handle))
+    return allocate_part(request, *of->part, mode, from, size);
   const auto* const file = std::get_if<FileHandle>(&handle);
   if (file == nullptr) return reply_errno(request, EBADF);
   reply_errno(request, ::fallocate(file->file.get(), mode, from, size) == 0 ? 0 : errno);

@@ -14,8 +14,6 @@ namespace flatimg::flat::tree::handlers {
 
 namespace {
 
-constexpr unsigned kMostLogged = 100;  // a scanner that opens every file again and again would fill the log
-
 Access access_of(const fuse_file_info& info) {
   return (info.flags & O_ACCMODE) == O_RDONLY ? Access::ReadOnly : Access::ReadWrite;
 }
@@ -49,28 +47,13 @@ class CountedHandle {
   bool kept_ = false;
 };
 
-/// Whether the file system lets the caller do that with the file; it may know more than the mode.
-int refusal_of_caller(fuse_req_t request, const Descriptor& pinned, Access access) {
-  const ActingAs caller(request);
-  const bool writes_it = access == Access::ReadWrite && !tree_of(request).options.overlay;
-  const int mode = writes_it ? R_OK | W_OK : R_OK;
-  return ::faccessat(pinned.get(), "", mode, AT_EMPTY_PATH | AT_EACCESS) == 0 ? 0 : errno;
-}
-
-void log_refused_image(const std::string& path, const Error& error) {
-  static std::atomic<unsigned> logged{0};
-  const unsigned before = logged.fetch_add(1);
-  if (before < kMostLogged) log(LogLevel::Warning, "opening {}: {}", shown(path), error.text);
-  if (before + 1 == kMostLogged) log(LogLevel::Warning, "further images that cannot be opened are not logged");
-}
-
 Passed<std::unique_ptr<Handle>> open_disk(fuse_req_t request, const NodePtr& node, fuse_file_info* info) {
   Tree& tree = tree_of(request);
   const Access access = access_of(*info);
   PASS(const auto counted, CountedHandle::on(tree, node));
   if (const int failed = refusal_of_caller(request, counted->pinned(), access)) return refused(failed);
   const bool was_open = tree.images.find(node->key) != nullptr;
-  auto image = open_image_of(tree, node, access);
+  auto image = open_whole(tree, node, access);
   if (!image) {
     log_refused_image(source_path(tree, *node), image.error());
     return refused(errno_of_opening(image.error()));
@@ -108,11 +91,18 @@ Passed<std::unique_ptr<Handle>> open_ordinary(fuse_req_t request, const NodePtr&
   return std::make_unique<Handle>(std::in_place_type<FileHandle>, node, std::move(file), access);
 }
 
+void flush_image(fuse_req_t request, OpenImage& image) {
+  const OpenImage::Use use(image);
+  if (use.disk() == nullptr) return reply_errno(request, EIO);
+  image.renew_times();
+  reply_done(request, use.disk()->flush());
+}
+
 /// Where writing to an image comes to its end.
 void release_handle(Tree& tree, const Handle& handle) {
   if (const auto* const disk = std::get_if<DiskHandle>(&handle)) {
     disk->image->renew_times();
-    tree.images.close(disk->node->key, disk->image, disk->access);
+    close_whole(tree, disk->node, disk->image, disk->access);
     tree.nodes.remove_handle(*disk->node);
   } else if (const auto* const file = std::get_if<FileHandle>(&handle)) {
     tree.nodes.remove_handle(*file->node);
@@ -187,6 +177,7 @@ void release(fuse_req_t request, fuse_ino_t /*number*/, fuse_file_info* info) {
 void flush(fuse_req_t request, fuse_ino_t /*number*/, fuse_file_info* info) {
   Handle& handle = handle_of(*info);
   if (auto* const disk = std::get_if<DiskHandle>(&handle)) disk->image->renew_times();
+  if (auto* const of = std::get_if<PartHandle>(&handle)) of->part->image().renew_times();
   if (auto* const file = std::get_if<FileHandle>(&handle)) {
     const int copy = ::fcntl(file->file.get(), F_DUPFD_CLOEXEC, 0);
     if (copy >= 0 && ::close(copy) != 0) return reply_errno(request, errno);
@@ -196,12 +187,8 @@ void flush(fuse_req_t request, fuse_ino_t /*number*/, fuse_file_info* info) {
 
 void fsync(fuse_req_t request, fuse_ino_t /*number*/, int data_only, fuse_file_info* info) {
   Handle& handle = handle_of(*info);
-  if (auto* const disk = std::get_if<DiskHandle>(&handle)) {
-    const OpenImage::Use use(*disk->image);
-    if (use.disk() == nullptr) return reply_errno(request, EIO);
-    disk->image->renew_times();
-    return reply_done(request, use.disk()->flush());
-  }
+  if (auto* const disk = std::get_if<DiskHandle>(&handle)) return flush_image(request, *disk->image);
+  if (auto* const of = std::get_if<PartHandle>(&handle)) return flush_image(request, of->part->image());
   if (auto* const file = std::get_if<FileHandle>(&handle)) {
     const int done = data_only != 0 ? ::fdatasync(file->file.get()) : ::fsync(file->file.get());
     return reply_errno(request, done == 0 ? 0 : errno);

@@ -12,6 +12,7 @@
 #include "fuse/libfuse.h"
 #include "fuse/tree/nodes.h"
 #include "fuse/tree/open_image.h"
+#include "fuse/tree/parts.h"
 #include "fuse/tree/snapshots.h"
 
 namespace flatimg::flat::tree {
@@ -60,6 +61,11 @@ struct SnapshotHandle {
   std::unique_ptr<OpenSnapshot> snapshot;
 };
 
+/// A partition. Its pages are never kept (direct_io): whoever writes the whole disk changes it as well.
+struct PartHandle {
+  std::unique_ptr<OpenPart> part;
+};
+
 /// A folder of .flatimg/ as it was when it was opened.
 struct FolderHandle {
   struct Item {
@@ -69,7 +75,7 @@ struct FolderHandle {
   std::vector<Item> items;
 };
 
-using Handle = std::variant<DiskHandle, FileHandle, ListHandle, TextHandle, SnapshotHandle, FolderHandle>;
+using Handle = std::variant<DiskHandle, FileHandle, ListHandle, TextHandle, SnapshotHandle, PartHandle, FolderHandle>;
 
 [[nodiscard]] inline Handle& handle_of(const fuse_file_info& info) { return *reinterpret_cast<Handle*>(info.fh); }
 [[nodiscard]] inline std::uint64_t number_for(const Handle& handle) { return reinterpret_cast<std::uint64_t>(&handle); }

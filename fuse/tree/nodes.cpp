@@ -31,6 +31,12 @@ Nodes::Memory Nodes::memory_of(const Node& node) const {
   return {node.known_, node.handles_ > 0 ? std::optional(node.shown_as) : std::nullopt, node.retired_};
 }
 
+std::optional<std::uint64_t> Nodes::number_of(const FileKey& key) const {
+  const MutexLock lock(mutex_);
+  const Node* const node = current(key);
+  return node == nullptr ? std::nullopt : std::optional(node->number);
+}
+
 bool Nodes::needs_descriptor(const FileKey& key) const {
   const MutexLock lock(mutex_);
   const Node* const node = current(key);

@@ -88,6 +88,8 @@ class Nodes {
   /// Whether enter() will want a descriptor for this directory.
   [[nodiscard]] bool needs_descriptor(const FileKey& key) const EXCLUDES(mutex_);
   void forget(std::uint64_t number, std::uint64_t lookups) EXCLUDES(mutex_);
+  /// The number by which the kernel knows a file; nullopt when it does not.
+  [[nodiscard]] std::optional<std::uint64_t> number_of(const FileKey& key) const EXCLUDES(mutex_);
 
   /// What a later look at the file has shown.
   void learn(const Node& node, const KnownKind& kind) EXCLUDES(mutex_);

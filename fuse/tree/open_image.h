@@ -23,6 +23,7 @@
 
 #include "base/ranked_mutex.h"
 #include "catalog/open.h"
+#include "fuse/write_claims.h"
 #include "view/disk.h"
 
 namespace flatimg::flat::tree {
@@ -77,6 +78,8 @@ class OpenImage {
   void show_times(struct stat& status) EXCLUDES(mutex_);
 
   [[nodiscard]] const std::string& path() const { return path_; }
+  /// Which parts of the disk are open for writing, by handles of this image.
+  [[nodiscard]] WriteClaims& claims() { return claims_; }
 
  private:
   Disk* begin_use() EXCLUDES(mutex_);
@@ -93,6 +96,7 @@ class OpenImage {
 
   const std::string path_;
   const Open open_;
+  WriteClaims claims_;
   mutable Mutex mutex_{Rank::Queue};
   Condition changed_;
   bool changing_ GUARDED_BY(mutex_) = false;

@@ -2,12 +2,15 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "fuse/reply.h"
+#include "fuse/tree/caller.h"
 
 namespace flatimg::flat::tree {
 
@@ -64,6 +67,36 @@ Result<std::shared_ptr<OpenImage>> open_image_of(Tree& tree, const NodePtr& node
   wanted.open_file = file_of(tree, node);
   TRY(wanted.overlay, overlay_of(tree, *node, access));
   return tree.images.open(wanted);
+}
+
+Result<std::shared_ptr<OpenImage>> open_whole(Tree& tree, const NodePtr& node, Access access) {
+  TRY(auto image, open_image_of(tree, node, access));
+  if (access == Access::ReadOnly) return image;
+  auto claimed = image->claims().add({});
+  if (claimed) return image;
+  tree.images.close(node->key, image, access);
+  return Failure(std::move(claimed.error()));
+}
+
+void close_whole(Tree& tree, const NodePtr& node, const std::shared_ptr<OpenImage>& image, Access access) {
+  if (access == Access::ReadWrite) image->claims().remove({});
+  tree.images.close(node->key, image, access);
+}
+
+int refusal_of_caller(fuse_req_t request, const Descriptor& pinned, Access access) {
+  const auto& tree = static_cast<const Tree&>(mount_of(request));
+  const ActingAs caller(request);
+  const bool writes_it = access == Access::ReadWrite && !tree.options.overlay;
+  const int mode = writes_it ? R_OK | W_OK : R_OK;
+  return ::faccessat(pinned.get(), "", mode, AT_EMPTY_PATH | AT_EACCESS) == 0 ? 0 : errno;
+}
+
+void log_refused_image(const std::string& path, const Error& error) {
+  constexpr unsigned kMostLogged = 100;  // a scanner that opens every file again and again would fill the log
+  static std::atomic<unsigned> logged{0};
+  const unsigned before = logged.fetch_add(1);
+  if (before < kMostLogged) log(LogLevel::Warning, "opening {}: {}", shown(path), error.text);
+  if (before + 1 == kMostLogged) log(LogLevel::Warning, "further images that cannot be opened are not logged");
 }
 
 int errno_of_opening(const Error& error) {

@@ -93,6 +93,16 @@ const fuse_lowlevel_ops& Tree::operations() const { return tree::operations(); }
 
 std::string Tree::status() const { return stats_json(*this); }
 
+void Tree::answers(dev_t device, Errands& /*errands*/) {
+  own_device = device;
+  page_dropper.start(session);
+}
+
+Result<void> Tree::close() {
+  page_dropper.stop();
+  return images.close_all();
+}
+
 Result<Disk*> Tree::disk_of_snapshots() const {
   return fail(
       ErrorKind::Unsupported,

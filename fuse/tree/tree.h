@@ -7,6 +7,7 @@
 #include "base/secret.h"
 #include "fuse/mounted.h"
 #include "fuse/options.h"
+#include "fuse/page_dropper.h"
 #include "fuse/tree/fact_nodes.h"
 #include "fuse/tree/inode_numbers.h"
 #include "fuse/tree/nodes.h"
@@ -29,8 +30,8 @@ struct Tree final : Mounted {
   [[nodiscard]] const fuse_lowlevel_ops& operations() const override;
   [[nodiscard]] std::string status() const override;
   [[nodiscard]] Result<Disk*> disk_of_snapshots() const override;
-  void answers(dev_t device, Errands& /*errands*/) override { own_device = device; }
-  Result<void> close() override { return images.close_all(); }
+  void answers(dev_t device, Errands& errands) override;
+  Result<void> close() override;
 
   /// With an overlay SOURCE is never written, whatever the file.
   [[nodiscard]] bool source_is_written() const { return !options.read_only && !options.overlay; }
@@ -40,6 +41,7 @@ struct Tree final : Mounted {
   OpenImages images;
   FactNodes facts;
   InodeNumbers inode_numbers;
+  PageDropper page_dropper;
   std::atomic<std::uint64_t> own_device{0};  // 0 until the mount answers
 };
 

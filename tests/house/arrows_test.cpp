@@ -23,8 +23,9 @@ const std::map<std::string, Names> kArrows = {
     {"cache", {"base", "host"}},
     {"image", {"base", "host"}},
     {"view", {"base", "host", "image"}},
+    {"partitions", {"base", "codec", "image", "view"}},
     {"transfer", {"base", "image", "view"}},
-    {"fuse", {"base", "host", "image", "view", "catalog"}},
+    {"fuse", {"base", "host", "image", "view", "partitions", "catalog"}},
     {"tools", {"base", "host", "image", "view", "catalog", "transfer", "fuse"}},
 };
 const Names kBelowFormats = {"base", "host", "codec", "crypto", "cache", "image"};
