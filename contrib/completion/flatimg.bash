@@ -1,6 +1,6 @@
 # bash completion for flatimg(1), on top of the package bash-completion.
 
-_flatimg_commands="mount umount status doctor info map check create compose resize compare convert commit rebase snapshot"
+_flatimg_commands="mount umount attach detach status doctor info map check create compose resize compare convert commit rebase snapshot"
 _flatimg_formats="raw qcow2 qcow sparse composite zstd"
 
 # The options of a command.
@@ -9,15 +9,16 @@ _flatimg_options() {
   case $1 in
     mount) echo "-f --foreground -o" ;;
     umount) echo "-l --lazy" ;;
+    attach) echo "-P --partscan -r --read-only -o" ;;
     status | doctor) echo "--output" ;;
     info) echo "$image -U --force-share --output --backing-chain" ;;
-    map) echo "$image -U --force-share --output" ;;
+    map) echo "$image -U --force-share --piece --output" ;;
     check) echo "$image -U --force-share --output --data -r --repair -p --progress -q --quiet" ;;
     create) echo "-f --format -o -b --backing -F --backing-format --allow-path --key-file -q --quiet" ;;
     compose) echo "-O --output --gpt --allow-path -q --quiet" ;;
     resize) echo "$image -q --quiet --shrink" ;;
-    compare) echo "$image -U --force-share -F -s --strict -p --progress -q --quiet" ;;
-    convert) echo "$image -U --force-share -O --target-format -c --compress -o --target-key-file -T --threads -p --progress -q --quiet" ;;
+    compare) echo "$image -U --force-share --piece -F -s --strict -p --progress -q --quiet" ;;
+    convert) echo "$image -U --force-share --piece -O --target-format -c --compress -o --target-key-file -T --threads -p --progress -q --quiet" ;;
     commit) echo "$image -q --quiet -d -p --progress" ;;
     rebase) echo "$image -q --quiet -b --backing -F --backing-format -u --unsafe -p --progress" ;;
     snapshot) echo "$image -l --list -c --create -a --apply -d --delete -U --force-share --output -q --quiet" ;;
@@ -26,7 +27,7 @@ _flatimg_options() {
 }
 
 # Words that may follow -o of mount. Those that end in = take a value.
-_flatimg_mount_words="format= allow-path= overlay= backing= snapshot= key-file= ro rw cache-size= flush-interval= unpack=
+_flatimg_mount_words="format= allow-path= overlay= backing= pieces= snapshot= key-file= ro rw cache-size= flush-interval= unpack=
   unpack-dir= unpack-size= threads= io= discard= detect-zeroes= growable lock= sandbox= suffix= uid= gid= umask= allow_other
   default_permissions fsname= subtype= max_read= noatime nodiratime sync dirsync"
 
@@ -57,7 +58,7 @@ _flatimg_values() {
     preallocation) values="off metadata falloc full" ;;
     encrypt.format) values="luks aes" ;;
     xen) values="off sparse preallocated" ;;
-    overlay | backing | key-file | data_file) compgen -f -- "$2"; return ;;
+    overlay | backing | pieces | key-file | data_file) compgen -f -- "$2"; return ;;
     allow-path | unpack-dir) compgen -d -- "$2"; return ;;
   esac
   compgen -W "$values" -- "$2"
@@ -98,7 +99,7 @@ _flatimg_given() {
 _flatimg_value_of_option() {
   local command=$1 values
   case $command,$prev in
-    mount,-o) _flatimg_list "$_flatimg_mount_words"; return ;;
+    mount,-o | attach,-o) _flatimg_list "$_flatimg_mount_words"; return ;;
     create,-o) _flatimg_list "$(_flatimg_create_words "$(_flatimg_given raw -f --format)")"; return ;;
     convert,-o) _flatimg_list "$(_flatimg_create_words "$(_flatimg_given raw -O --target-format)")"; return ;;
     mount,-f) return 1 ;;
@@ -110,7 +111,7 @@ _flatimg_value_of_option() {
     *,-f | *,--format | *,-F | *,--backing-format) values=$_flatimg_formats ;;
     check,-r | check,--repair) values="leaks all" ;;
     convert,-T | convert,--threads | snapshot,-[cad] | snapshot,--create | snapshot,--apply | snapshot,--delete) return ;;
-    create,-b | rebase,-b | *,--backing | *,--key-file | *,--target-key-file) _filedir; return ;;
+    create,-b | rebase,-b | *,--backing | *,--key-file | *,--target-key-file | *,--piece) _filedir; return ;;
     *,--allow-path) _filedir -d; return ;;
     *) return 1 ;;
   esac
@@ -135,6 +136,7 @@ _flatimg() {
   fi
   case $command in
     doctor) ;;
+    detach) cur=${cur:-/dev/loop}; _filedir ;;
     umount | status) _filedir -d; mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(_flatimg_mountpoints) ;;
     *) _filedir ;;
   esac

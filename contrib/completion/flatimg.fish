@@ -1,6 +1,6 @@
 # fish completion for flatimg(1)
 
-set -l commands mount umount status doctor info map check create compose resize compare convert commit rebase snapshot
+set -l commands mount umount attach detach status doctor info map check create compose resize compare convert commit rebase snapshot
 set -l formats "raw qcow2 qcow sparse composite zstd"
 set -l on_image info map check resize compare convert commit rebase snapshot
 set -l reading info map check compare convert snapshot
@@ -17,7 +17,7 @@ function __flatimg_list
 end
 
 function __flatimg_mount_words
-    __flatimg_list format={raw,qcow2,qcow,sparse,composite,zstd} allow-path= overlay= backing= snapshot= key-file= ro rw \
+    __flatimg_list format={raw,qcow2,qcow,sparse,composite,zstd} allow-path= overlay= backing= pieces= snapshot= key-file= ro rw \
         cache-size= flush-interval= unpack={on,off} unpack-dir= unpack-size= threads= io={auto,thread,uring} \
         discard={unmap,ignore} detect-zeroes={off,on,unmap} growable lock={on,off} sandbox={on,off} suffix= uid= gid= umask= \
         allow_other default_permissions fsname= subtype= max_read= noatime nodiratime sync dirsync
@@ -41,6 +41,8 @@ complete -c flatimg -s V -l version -d "Print the version and exit"
 set -l none "not __fish_seen_subcommand_from $commands"
 complete -c flatimg -n $none -a mount -d "Show an image as a flat file"
 complete -c flatimg -n $none -a umount -d "Unmount, and wait until the image is final"
+complete -c flatimg -n $none -a attach -d "Show an image as a loop device"
+complete -c flatimg -n $none -a detach -d "Take such a device away"
 complete -c flatimg -n $none -a status -d "Show the live counters of a mount"
 complete -c flatimg -n $none -a doctor -d "Show what this machine offers"
 complete -c flatimg -n $none -a info -d "Tell what an image is"
@@ -61,13 +63,17 @@ function __flatimg_option --inherit-variable commands
 end
 
 __flatimg_option mount -s f -l foreground -d "Stay in the foreground until unmounted"
-__flatimg_option mount -x -s o -a "(__flatimg_mount_words)" -d "Mount options"
+__flatimg_option attach -s P -l partscan -d "Find partitions"
+__flatimg_option attach -s r -l read-only -d "Never write to the image"
+__flatimg_option detach -x -a "(string match '/dev/loop*' /dev/loop[0-9]*)" -d "Loop device"
+__flatimg_option "mount attach" -x -s o -a "(__flatimg_mount_words)" -d "Mount options"
 __flatimg_option umount -s l -l lazy -d "Detach now, end when the last user has gone"
 __flatimg_option "umount status" -a "(__flatimg_mountpoints)" -d Mountpoint
 
 __flatimg_option "$on_image" -x -s f -l format -a $formats -d "Format of the image"
 __flatimg_option "$on_image create compose" -x -l allow-path -a "(__fish_complete_directories)" -d "Directory whose files may be named"
 __flatimg_option "$on_image create" -r -F -l key-file -d "Passphrase or key"
+__flatimg_option "map compare convert" -r -F -l piece -d "Further piece of a split sparse image"
 __flatimg_option "$reading" -s U -l force-share -d "Read without locks"
 __flatimg_option "status doctor info check snapshot" -x -l output -a "human json" -d "Form of the output"
 __flatimg_option map -x -l output -a "human json svg" -d "Form of the output"

@@ -1,5 +1,5 @@
-// Completion for bash, zsh and fish: nothing is proposed that the program does not take, nothing that it takes is left out,
-// and keys typed into the shells give what was meant.
+// Completion for bash, zsh and fish: nothing is proposed that the program does not take, nothing that it takes is left
+// out, and keys typed into the shells give what was meant.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -21,7 +21,8 @@ class Completion {
 };
 
 std::string answer(const std::string& shell_name, const std::string& script) {
-  return run({"bash", "-c", "cd " FLATIMG_SOURCES "/contrib/completion && exec " + shell_name + " \"$0\"", script}).output;
+  return run({"bash", "-c", "cd " FLATIMG_SOURCES "/contrib/completion && exec " + shell_name + " \"$0\"", script})
+      .output;
 }
 
 Names names_in(const std::string& text) { return all(text, R"(([^\s=]+)=?\s)"); }
@@ -44,7 +45,8 @@ class Fish : public Completion {
 
  private:
   static Names ask(const std::string& typed) {
-    return all(answer("fish --no-config -c", "source flatimg.fish; complete -C 'flatimg " + typed + "'"), "([^\\s=]+)[^\t\n]*\t");
+    return all(answer("fish --no-config -c", "source flatimg.fish; complete -C 'flatimg " + typed + "'"),
+               "([^\\s=]+)[^\t\n]*\t");
   }
 };
 
@@ -55,14 +57,17 @@ class Zsh : public Completion {
   Names options(const std::string& command) const override {
     return all(ask("CURRENT=3", "flatimg " + command + " x"), "OPTION \\*?(-[A-Za-z]|--[a-z-]+)=?\\[");
   }
-  Names mount_words() const override { return all(ask("CURRENT=3; _arguments() { _flatimg_mount_words }", "flatimg mount x"), "WORD ([a-z_-]+)"); }
+  Names mount_words() const override {
+    return all(ask("CURRENT=3; _arguments() { _flatimg_mount_words }", "flatimg mount x"), "WORD ([a-z_-]+)");
+  }
 
  private:
   static std::string ask(const std::string& setup, const std::string& typed) {
     return answer("zsh -fc",
                   "_describe() { print -l -- 'COMMAND '${^subcommands} }; _arguments() { print -l -- 'OPTION '${^@} };"
                   "_values() { shift 3; print -l -- 'WORD '${^@} };"
-                  "() { local -a words; words=(" + typed + "); local " + setup + "; . ./_flatimg }");
+                  "() { local -a words; words=(" +
+                      typed + "); local " + setup + "; . ./_flatimg }");
   }
 };
 
@@ -91,28 +96,30 @@ TEST(ZshCompletion, ProposesWhatTheProgramTakes) {
 
 // --- values ---------------------------------------------------------------------------------------------------------
 
+// In an empty directory, where no file is a value.
 TEST(BashCompletion, ProposesValuesThatMountOptionsTake) {
-  const auto tried = shell(
-      ". " FLATIMG_SOURCES
-      "/contrib/completion/flatimg.bash; cur=''; tried=0;"
-      "for word in $_flatimg_mount_words; do case $word in overlay=|backing=|key-file=|allow-path=|unpack-dir=) continue;; *=) ;; "
-      "*) continue;; esac;"
-      "for value in $(_flatimg_values ${word%=} ''); do : $((++tried));"
-      "words=$($FLATIMG mount -o $word$value /none/a /none/b 2>&1) && false; [[ $words != *option* ]] || echo $words; done; done; "
-      "echo tried $tried");
+  const TempDir dir;
+  const auto tried = shell("cd " + dir.path().string() +
+                           "; . " FLATIMG_SOURCES
+                           "/contrib/completion/flatimg.bash; cur=''; tried=0;"
+                           "for word in $_flatimg_mount_words; do [[ $word == *= ]] || continue;"
+                           "for value in $(_flatimg_values ${word%=} ''); do : $((++tried));"
+                           "words=$($FLATIMG mount -o $word$value /none/a /none/b 2>&1) && false; [[ $words != "
+                           "*option* ]] || echo $words; done; done; "
+                           "echo tried $tried");
   EXPECT_EQ(tried.output, "tried 20\n");
 }
 
 TEST(BashCompletion, ProposesOptionsThatFormatsHave) {
   const TempDir dir;
-  const auto tried = shell(
-      "cd " + dir.path().string() +
-      "; . " FLATIMG_SOURCES
-      "/contrib/completion/flatimg.bash; truncate -s 1M source;"
-      "for format in raw qcow2 qcow sparse zstd; do for word in $(_flatimg_create_words $format); do "
-      "words=$($FLATIMG convert -O $format -o ${word}bogus source target < /dev/null 2>&1) || true;"
-      "[[ $words != *'Invalid parameter'* ]] || echo $words; done; done;"
-      "$FLATIMG convert -O raw -o bogus=1 source target 2>&1 | grep -o Invalid.parameter");
+  const auto tried =
+      shell("cd " + dir.path().string() +
+            "; . " FLATIMG_SOURCES
+            "/contrib/completion/flatimg.bash; truncate -s 1M source;"
+            "for format in raw qcow2 qcow sparse zstd; do for word in $(_flatimg_create_words $format); do "
+            "words=$($FLATIMG convert -O $format -o ${word}bogus source target < /dev/null 2>&1) || true;"
+            "[[ $words != *'Invalid parameter'* ]] || echo $words; done; done;"
+            "$FLATIMG convert -O raw -o bogus=1 source target 2>&1 | grep -o Invalid.parameter");
   EXPECT_EQ(tried.output, "Invalid parameter\n");
 }
 
@@ -126,14 +133,14 @@ class TypedKeys : public ::testing::Test {
       "flatimg mount -o ro,format=qcow2,disc\ti\t dis\t su\t\n"
       "flatimg create -f qcow2 -o compat=1.1,lazy\ton x\n"
       "flatimg map --output=sv\tdis\t\n"
-      "flatimg mount -o ro,key-file=dis\t x\n";
+      "flatimg mount -o ro,key-file=dis\t x\n"
+      "exit\n";
 
   std::string typed_into(const std::string& shell_command) {
     dir_.write("keys", kKeys);
     dir_.write("disk.qcow2", "");
-    const auto outcome =
-        shell("cd " + dir_.path().string() + "; mkdir sub; TERM=dumb timeout 60 script -qec '" + shell_command +
-              "' /dev/null < keys | tr -d '\\r' | grep -a GOT");
+    const auto outcome = shell("cd " + dir_.path().string() + "; mkdir sub; TERM=dumb timeout 60 script -qec '" +
+                               shell_command + "' /dev/null < keys | tr -d '\\r' | grep -a GOT");
     EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
     return outcome.output;
   }
@@ -159,7 +166,8 @@ TEST_F(TypedKeys, AreCompletedByBash) {
 
 TEST_F(TypedKeys, AreCompletedByZsh) {
   if (!has_program("zsh")) GTEST_SKIP() << "zsh is not installed";
-  dir_.write(".zshrc", "PS1='> '; fpath=(" FLATIMG_SOURCES "/contrib/completion $fpath); autoload -U compinit; compinit -u -D\n"
+  dir_.write(".zshrc", "PS1='> '; fpath=(" FLATIMG_SOURCES
+                       "/contrib/completion $fpath); autoload -U compinit; compinit -u -D\n"
                        "flatimg() { print -r -- GOT: \"$@\" }\n");
   expect_completed(typed_into("env ZDOTDIR=$PWD zsh -i"));
 }

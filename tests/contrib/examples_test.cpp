@@ -1,5 +1,6 @@
-// The pages of contrib/examples: their commands do what the page says. A page is run as one script in a directory with sample
-// images; what the commands of a block print must be the block `output` that follows it, where "..." stands for anything.
+// The pages of contrib/examples: their commands do what the page says. A page is run as one script in a directory with
+// sample images; what the commands of a block print must be the block `output` that follows it, where "..." stands for
+// anything.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -83,10 +84,11 @@ class Example : public ::testing::TestWithParam<std::string> {
       script += "{\n" + page.blocks[i].commands + "} > ../out." + std::to_string(i) + " 2>&1\n";
     }
     dir_.write("page", script);
-    dir_.write("as_user", "cd work; unset XDG_RUNTIME_DIR; export HOME=$PWD TMPDIR=$PWD; exec timeout 200 bash ../page");
+    dir_.write("as_user",
+               "cd work; unset XDG_RUNTIME_DIR; export HOME=$PWD TMPDIR=$PWD; exec timeout 200 bash ../page");
     const std::string user = page.for_ordinary_users ? "setpriv --reuid=65534 --regid=65534 --clear-groups " : "";
-    dir_.write("start", std::string(kPlace) + (page.for_ordinary_users ? "; chown -R nobody .\n" : "\n") + std::string(kCleanUp) +
-                            user + "bash as_user\n");
+    dir_.write("start", std::string(kPlace) + (page.for_ordinary_users ? "; chown -R nobody .\n" : "\n") +
+                            std::string(kCleanUp) + user + "bash as_user\n");
     return shell("cd " + dir_.path().string() + "; unshare -m bash start");
   }
 
@@ -103,7 +105,8 @@ mknod ../fuse c 10 229; chmod 666 ../fuse
 )";
   // The program where mount(8) and everybody else finds it, and /dev/fuse as other machines have it.
   static constexpr const char* kPlace =
-      "set -e; mount -t overlay -o lowerdir=$PWD/sbin:/usr/sbin none /usr/sbin; mount --bind fuse /dev/fuse; export PATH=$PATH:/usr/sbin";
+      "set -e; mount -t overlay -o lowerdir=$PWD/sbin:/usr/sbin none /usr/sbin; mount --bind fuse /dev/fuse; export "
+      "PATH=$PATH:/usr/sbin";
   // What a page that failed has left: the mounts go with the namespace, when their helpers have ended.
   static constexpr const char* kCleanUp = R"(
 clean_up() {

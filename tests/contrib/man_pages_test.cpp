@@ -65,7 +65,8 @@ TEST(ManPages, EveryMountOptionIsExplainedAndTheReverse) {
 }
 
 TEST(ManPages, EveryWordForOthersIsNamed) {
-  const std::string text = std::regex_replace(section(page("flatimg-options.5"), "FOR OTHERS"), std::regex(R"(\\)"), "");
+  const std::string text =
+      std::regex_replace(section(page("flatimg-options.5"), "FOR OTHERS"), std::regex(R"(\\)"), "");
   Names wanted = words_in_array("kSwallowed");
   wanted.merge(words_in_array("kSwallowedPrefixes"));
   Names named = all(text, R"(\*([A-Za-z_-]+=?)\*(?!\())");

@@ -15,8 +15,8 @@ class Packaging : public ::testing::Test {
  protected:
   /// Runs a script in an empty directory; $BUILD is the build tree, $SOURCES the checkout.
   Finished in_directory(const std::string& script) {
-    return shell("export BUILD='" FLATIMG_BUILD_TREE "' SOURCES='" FLATIMG_SOURCES "'; cd " + dir_.path().string() + "; " +
-                 script);
+    return shell("export BUILD='" FLATIMG_BUILD_TREE "' SOURCES='" FLATIMG_SOURCES "'; cd " + dir_.path().string() +
+                 "; " + script);
   }
 
   TempDir dir_;
@@ -46,14 +46,16 @@ TEST_F(Packaging, LintianAcceptsPackagesThatNeedWhatTheProgramIsLinkedWith) {
   for (const char* program : {"dpkg-deb", "dpkg-shlibdeps", "file", "lintian"}) {
     if (!has_program(program)) GTEST_SKIP() << program << " is not installed";
   }
-  const auto made = in_directory("cpack --config $BUILD/CPackConfig.cmake -G DEB -B packages > log || { cat log; false; };"
-                                 "mv packages/*.deb .; rm -r packages");
+  const auto made = in_directory(
+      "cpack --config $BUILD/CPackConfig.cmake -G DEB -B packages > log || { cat log; false; };"
+      "mv packages/*.deb .; rm -r packages");
   ASSERT_EQ(made.exit_code, 0) << made.output;
 
   const auto control = in_directory("dpkg-deb -I flatimg_*.deb").output;
   EXPECT_THAT(control, AllOf(HasSubstr("Package: flatimg\n"), HasSubstr("Version: " FLATIMG_VERSION "\n"),
                              HasSubstr("Section: utils\n"), HasSubstr("Maintainer: ")));
-  EXPECT_THAT(control, AllOf(HasSubstr("fuse3"), HasSubstr("libfuse3-3 ("), HasSubstr("libgcrypt20 ("), HasSubstr("libc6 (")));
+  EXPECT_THAT(control,
+              AllOf(HasSubstr("fuse3"), HasSubstr("libfuse3-3 ("), HasSubstr("libgcrypt20 ("), HasSubstr("libc6 (")));
 
   const auto files = in_directory("dpkg-deb -c flatimg_*.deb").output;
   EXPECT_THAT(files, AllOf(HasSubstr("-rwxr-xr-x root/root"), HasSubstr("./usr/bin/flatimg\n"),

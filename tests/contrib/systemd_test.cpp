@@ -36,16 +36,17 @@ TEST_F(Units, TheTemplateIsAcceptedWithoutAWord) {
 // The page has the lines in literal blocks.
 TEST_F(Units, LinesForFstabOfTheManPageBecomeMountUnits) {
   if (run({"test", "-x", std::string(kGenerator)}).exit_code != 0) GTEST_SKIP() << "no systemd-fstab-generator";
-  const auto made = in_directory(
-      "sed -n '/^```/,/^```/p' " FLATIMG_SOURCES
-      "/contrib/man/mount.flatimg.8.scd | grep -v '```' | sed '2s|/mnt/vm|/mnt/later|' > fstab;"
-      "mkdir normal early late; SYSTEMD_FSTAB=$PWD/fstab " +
-      std::string(kGenerator) +
-      " $PWD/normal $PWD/early $PWD/late; cd normal; systemd-analyze verify --man=no ./*.mount ./*.automount; ls; cat mnt-vm.mount");
+  const auto made =
+      in_directory("sed -n '/^```/,/^```/p' " FLATIMG_SOURCES
+                   "/contrib/man/mount.flatimg.8.scd | grep -v '```' | sed '2s|/mnt/vm|/mnt/later|' > fstab;"
+                   "mkdir normal early late; SYSTEMD_FSTAB=$PWD/fstab " +
+                   std::string(kGenerator) +
+                   " $PWD/normal $PWD/early $PWD/late; cd normal; systemd-analyze verify --man=no ./*.mount "
+                   "./*.automount; ls; cat mnt-vm.mount");
   EXPECT_EQ(made.exit_code, 0);
   EXPECT_THAT(made.output, ::testing::StartsWith("local-fs.target"));  // and no complaint before
-  for (const char* expected : {"mnt-later.automount\n", "mnt-root.mount\n", "What=/img/vm.qcow2\n", "Where=/mnt/vm\n", "Type=flatimg\n",
-                               "RequiresMountsFor=/img\n"}) {
+  for (const char* expected : {"mnt-later.automount\n", "mnt-root.mount\n", "What=/img/vm.qcow2\n", "Where=/mnt/vm\n",
+                               "Type=flatimg\n", "RequiresMountsFor=/img\n"}) {
     EXPECT_THAT(made.output, HasSubstr(expected));
   }
 }
@@ -65,10 +66,13 @@ TEST(Service, SaysReadyWhenTheMountAnswersAndStoppingWhenItEnds) {
             "print(manager.recv(100).decode(), os.stat('m/d.qcow2').st_size)\n"
             "mount.send_signal(signal.SIGTERM)\n"
             "print(manager.recv(100).decode(), mount.wait(60), os.path.exists('m/d.qcow2'))\n");
-  const auto told = shell("cd " + dir.path().string() +
-                          "; mkdir m; qemu-img create -q -f qcow2 d.qcow2 8M;"
-                          "words=$(sed -n 's/^ExecStart=flatimg //p' '" + std::string(kTemplate) + "');"
-                          "SOURCE=d.qcow2 MOUNTPOINT=m OPTIONS=rw; timeout 100 python3 manager.py $FLATIMG $(eval echo $words)");
+  const auto told =
+      shell("cd " + dir.path().string() +
+            "; mkdir m; qemu-img create -q -f qcow2 d.qcow2 8M;"
+            "words=$(sed -n 's/^ExecStart=flatimg //p' '" +
+            std::string(kTemplate) +
+            "');"
+            "SOURCE=d.qcow2 MOUNTPOINT=m OPTIONS=rw; timeout 100 python3 manager.py $FLATIMG $(eval echo $words)");
   EXPECT_EQ(told.output, "READY=1 8388608\nSTOPPING=1 0 False\n");
 }
 
