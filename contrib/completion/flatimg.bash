@@ -10,7 +10,8 @@ _flatimg_options() {
     mount) echo "-f --foreground -o" ;;
     umount) echo "-l --lazy" ;;
     attach) echo "-P --partscan -r --read-only -o" ;;
-    status | doctor) echo "--output" ;;
+    status) echo "--output -w --watch --interval --count" ;;
+    doctor) echo "--output" ;;
     info) echo "$image -U --force-share --output --backing-chain" ;;
     map) echo "$image -U --force-share --piece --output" ;;
     check) echo "$image -U --force-share --output --data -r --repair -p --progress -q --quiet" ;;
@@ -107,10 +108,11 @@ _flatimg_value_of_option() {
     convert,-O | convert,--target-format) values="raw qcow2 qcow sparse zstd" ;;
     compose,-O | compose,--output) _filedir; return ;;
     map,--output) values="human json svg" ;;
+    status,--output) values="human json prometheus" ;;
     *,--output) values="human json" ;;
     *,-f | *,--format | *,-F | *,--backing-format) values=$_flatimg_formats ;;
     check,-r | check,--repair) values="leaks all" ;;
-    convert,-T | convert,--threads | snapshot,-[cad] | snapshot,--create | snapshot,--apply | snapshot,--delete) return ;;
+    status,--interval | status,--count | convert,-T | convert,--threads | snapshot,-[cad] | snapshot,--create | snapshot,--apply | snapshot,--delete) return ;;
     create,-b | rebase,-b | *,--backing | *,--key-file | *,--target-key-file | *,--piece) _filedir; return ;;
     *,--allow-path) _filedir -d; return ;;
     *) return 1 ;;
