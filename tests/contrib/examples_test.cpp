@@ -68,7 +68,8 @@ class Example : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     if (const auto why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
-    for (const char* program : {"sfdisk", "mkfs.ext4", "unshare", "setpriv", "fuse2fs", "file", "qemu-system-x86_64"}) {
+    for (const char* program :
+         {"sfdisk", "mkfs.ext4", "unshare", "setpriv", "fuse2fs", "file", "qemu-system-x86_64", "python3"}) {
       if (!has_program(program)) GTEST_SKIP() << program << " is not installed";
     }
     const auto made = shell("cd " + dir_.path().string() + "\n" + kSamples);
@@ -101,6 +102,18 @@ mkfs.ext4 -q -F -d ../tree -E offset=1048576 disk.img 62M
 qemu-img convert -O qcow2 disk.img disk.qcow2; rm disk.img
 cp disk.qcow2 images/a.qcow2; cp disk.qcow2 images/b.qcow2; echo some notes > images/notes.txt
 for name in flatimg mount.flatimg umount.flatimg umount.fuse.flatimg; do ln -s $FLATIMG ../sbin/$name; done
+mkdir ../system; echo ro.product.name=sample > ../system/build.prop; truncate -s 16M super.img
+for place in 1048576 5242880; do mkfs.ext4 -q -F -d ../system -E offset=$place super.img 4M; done
+python3 - <<END
+import struct
+name = lambda text: text.encode().ljust(36, bytes(1))
+entries = name('system_a') + struct.pack('<4I', 1, 0, 1, 0) + name('vendor_a') + struct.pack('<4I', 1, 1, 1, 0)
+extents = struct.pack('<QIQI', 8192, 0, 2048, 0) + struct.pack('<QIQI', 8192, 0, 10240, 0)
+header = struct.pack('<IHHI', 0x414c5030, 10, 0, 128) + bytes(32) + struct.pack('<I', len(entries + extents)) + bytes(32)
+header += struct.pack('<12I', 0, 2, 52, len(entries), 2, 24, 0, 0, 0, 0, 0, 0)
+with open('super.img', 'r+b') as image: image.seek(12288); image.write(header + entries + extents)
+END
+$FLATIMG convert -q -O sparse super.img super.simg; rm super.img
 mknod ../fuse c 10 229; chmod 666 ../fuse
 )";
   // The program where mount(8) and everybody else finds it, and /dev/fuse as other machines have it.

@@ -63,7 +63,12 @@ TEST_F(Packaging, LintianAcceptsPackagesThatNeedWhatTheProgramIsLinkedWith) {
                            HasSubstr("./usr/sbin/umount.flatimg -> ../bin/flatimg\n"),
                            HasSubstr("./usr/sbin/umount.fuse.flatimg -> ../bin/flatimg\n"),
                            HasSubstr("./usr/share/doc/flatimg/changelog.gz\n"),
-                           HasSubstr("./usr/share/doc/flatimg/copyright\n"), Not(HasSubstr("/include/"))));
+                           HasSubstr("./usr/share/doc/flatimg/copyright\n"),
+                           HasSubstr("./usr/share/doc/flatimg/examples/fstab.md\n"), Not(HasSubstr("/include/"))));
+  EXPECT_THAT(
+      files,
+      AllOf(HasSubstr("/bash-completion/completions/flatimg\n"), HasSubstr("/fish/vendor_completions.d/flatimg.fish\n"),
+            HasSubstr("/zsh/vendor-completions/_flatimg\n"), HasSubstr("./usr/lib/systemd/system/flatimg@.service\n")));
   EXPECT_THAT(in_directory("dpkg-deb -c libflatimg-engine-dev_*.deb").output,
               AllOf(HasSubstr("/libflatimg-engine.a\n"), HasSubstr("/pkgconfig/flatimg-engine.pc\n"),
                     HasSubstr("./usr/include/flatimg/catalog/open.h\n"), Not(HasSubstr("/bin/"))));
