@@ -53,7 +53,18 @@ std::string written_file(const MountEntry& mount) {
   return status.is_object() ? status.value("written-file", std::string()) : std::string();
 }
 
-Result<void> request_change(const MountEntry& mount, std::string_view word, const std::string& argument) {
+/// A path beneath the mountpoint; empty when it does not lie there.
+std::string place_in(const MountEntry& mount, const std::string& path) {
+  std::error_code failed;
+  const std::string canonical = std::filesystem::canonical(path, failed).string();
+  const std::string front = mount.mountpoint + "/";
+  return !failed && canonical.starts_with(front) ? canonical.substr(front.size()) : std::string();
+}
+
+Result<void> request_change(const MountEntry& mount, std::string_view word, const std::string& path,
+                            const std::string& name) {
+  std::string argument = name;
+  if (const std::string place = place_in(mount, path); !place.empty()) argument.append(1, '\0').append(place);
   if (argument.find('\n') != std::string::npos) {
     return fail(ErrorKind::BadUsage, "a name with a line end in it: unmount the image first");
   }
@@ -152,12 +163,12 @@ std::optional<MountEntry> mount_writing(const std::string& image) {
   return std::nullopt;
 }
 
-Result<void> create_snapshot(const MountEntry& mount, const std::string& name) {
-  return request_change(mount, "snapshot-create", name);
+Result<void> create_snapshot(const MountEntry& mount, const std::string& path, const std::string& name) {
+  return request_change(mount, "snapshot-create", path, name);
 }
 
-Result<void> delete_snapshot(const MountEntry& mount, const std::string& name) {
-  return request_change(mount, "snapshot-delete", name);
+Result<void> delete_snapshot(const MountEntry& mount, const std::string& path, const std::string& name) {
+  return request_change(mount, "snapshot-delete", path, name);
 }
 
 Result<std::string> ask_status(const MountEntry& mount) {

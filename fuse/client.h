@@ -21,9 +21,10 @@ Result<MountEntry> find_mount(const std::string& path);
 /// stats.json of the mount.
 Result<std::string> ask_status(const MountEntry& mount);
 
-/// Takes or deletes an internal snapshot of the image that is mounted. All or nothing, and on disk on return.
-Result<void> create_snapshot(const MountEntry& mount, const std::string& name);
-Result<void> delete_snapshot(const MountEntry& mount, const std::string& name);
+/// Takes or deletes an internal snapshot of the image that is mounted. All or nothing, and on disk on return. `path` is
+/// the flat file, which says which image of a directory is meant.
+Result<void> create_snapshot(const MountEntry& mount, const std::string& path, const std::string& name);
+Result<void> delete_snapshot(const MountEntry& mount, const std::string& path, const std::string& name);
 
 /// Unmounts and waits until the image is final. An error is why it could not be unmounted, or what was wrong with the
 /// last flush. A mount whose helper has died is taken away; the answer then says so.

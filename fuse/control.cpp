@@ -10,14 +10,12 @@
 #include <array>
 #include <cerrno>
 
-#include "view/disk.h"
-
 namespace flatimg::flat {
 
 namespace {
 
 constexpr std::size_t kMostClients = 32;
-constexpr std::size_t kLongestRequest = 4096;
+constexpr std::size_t kLongestRequest = 16384;
 constexpr int kClientPatience = 2;  // seconds that a client may take to read its answer
 
 void send_all(const Descriptor& connection, std::string_view text) {
@@ -33,7 +31,7 @@ std::string outcome_line(const Result<void>& outcome) { return (outcome ? "ok" :
 
 }  // namespace
 
-Control::Control(const Mounted& mounted, Errands& errands, Descriptor socket)
+Control::Control(Mounted& mounted, Errands& errands, Descriptor socket)
     : errands_(errands),
       socket_(std::move(socket)),
       wake_up_(eventfd(0, EFD_CLOEXEC)),
@@ -47,6 +45,7 @@ Control::~Control() {
 void Control::end_changes() {
   const MutexLock lock(mutex_);
   changes_ended_ = true;
+  while (changing_) changed_.wait(mutex_);
 }
 
 void Control::forget_disk() {
@@ -100,15 +99,18 @@ void Control::answer(Client& client) {
   const std::string_view request = std::string_view(client.request).substr(0, client.request.size() - 1);
   const auto blank = std::min(request.find(' '), request.size());
   const std::string_view word = request.substr(0, blank);
-  const std::string argument(request.substr(std::min(blank + 1, request.size())));
+  const std::string_view argument = request.substr(std::min(blank + 1, request.size()));
+  const auto end_of_name = std::min(argument.find('\0'), argument.size());
+  const std::string name(argument.substr(0, end_of_name));
+  const std::string path(argument.substr(std::min(end_of_name + 1, argument.size())));
   if (word == "wait") {
     client.waits = true;
     send_all(client.connection, "waiting\n");
     return;
   }
   if (word == "status") send_all(client.connection, status());
-  if (word == "snapshot-create") send_all(client.connection, outcome_line(create_snapshot(argument)));
-  if (word == "snapshot-delete") send_all(client.connection, outcome_line(delete_snapshot(argument)));
+  if (word == "snapshot-create") send_all(client.connection, outcome_line(create_snapshot(name, path)));
+  if (word == "snapshot-delete") send_all(client.connection, outcome_line(delete_snapshot(name, path)));
   client.done = true;
 }
 
@@ -117,22 +119,29 @@ std::string Control::status() {
   return mounted_ != nullptr ? mounted_->status() : std::string();
 }
 
-Result<Disk*> Control::disk_to_change() {
-  if (mounted_ != nullptr && !changes_ended_) return mounted_->disk_of_snapshots();
-  return fail(ErrorKind::NotFound, "the mount is ending");
+/// The one change that is under way; the image is not closed meanwhile.
+Result<void> Control::change(const std::function<Result<void>(Mounted&)>& change) {
+  Mounted* mounted = nullptr;
+  {
+    const MutexLock lock(mutex_);
+    if (mounted_ == nullptr || changes_ended_) return fail(ErrorKind::NotFound, "the mount is ending");
+    changing_ = true;
+    mounted = mounted_;
+  }
+  Result<void> changed = change(*mounted);
+  const MutexLock lock(mutex_);
+  changing_ = false;
+  changed_.notify_all();
+  return changed;
 }
 
-Result<void> Control::create_snapshot(std::string name) {
+Result<void> Control::create_snapshot(const std::string& name, const std::string& path) {
   CHECK(errands_.write_back());
-  const MutexLock lock(mutex_);
-  TRY(Disk* const disk, disk_to_change());
-  return disk->create_snapshot(snapshot_now(std::move(name)));
+  return change([&](Mounted& mounted) { return mounted.create_snapshot(path, name); });
 }
 
-Result<void> Control::delete_snapshot(const std::string& name) {
-  const MutexLock lock(mutex_);
-  TRY(Disk* const disk, disk_to_change());
-  return disk->delete_snapshot(name);
+Result<void> Control::delete_snapshot(const std::string& name, const std::string& path) {
+  return change([&](Mounted& mounted) { return mounted.delete_snapshot(path, name); });
 }
 
 void Control::tell_waiting() {

@@ -3,7 +3,8 @@
 // A client sends one request and a line end:
 //   status                 the text of stats.json comes back
 //   wait                   "waiting" comes back; when the image is final one more line, "ok" or what went wrong
-//   snapshot-create NAME   what programs have written is written back and flushed, then an internal snapshot is taken;
+//   snapshot-create NAME   (and, behind a NUL, the path of the image in a mount of a directory:) what programs have
+//   written is written back and flushed, then an internal snapshot is taken;
 //                          "ok" or what went wrong comes back
 //   snapshot-delete NAME   the snapshot of this name, or else ID, is deleted; the same answers
 // Then the connection ends.
@@ -11,11 +12,11 @@
 // One thread serves it, one request after the other. Clients are the mounter himself or root (the folder is closed to
 // others) and are few.
 //
-// Invariant: mutex_ is never held while waiting for the kernel (or an errand that does), which may wait for workers
-// that have ended: what is written back is written back without it. A change of the image holds it, so that the image
-// is not closed meanwhile.
+// Invariant: mutex_ is never held while waiting for the kernel (or an errand), which may wait for workers that have
+// ended, nor while an image is changed: end_changes() waits for that, so that the image is not closed meanwhile.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -31,7 +32,7 @@ namespace flatimg::flat {
 class Control {
  public:
   /// Serves a listening socket.
-  Control(const Mounted& mounted, Errands& errands, Descriptor socket);
+  Control(Mounted& mounted, Errands& errands, Descriptor socket);
   ~Control();
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;
@@ -55,9 +56,9 @@ class Control {
   void hear(Client& client);
   void answer(Client& client);
   [[nodiscard]] std::string status() EXCLUDES(mutex_);
-  [[nodiscard]] Result<void> create_snapshot(std::string name) EXCLUDES(mutex_);
-  [[nodiscard]] Result<void> delete_snapshot(const std::string& name) EXCLUDES(mutex_);
-  [[nodiscard]] Result<Disk*> disk_to_change() REQUIRES(mutex_);
+  [[nodiscard]] Result<void> create_snapshot(const std::string& name, const std::string& path) EXCLUDES(mutex_);
+  [[nodiscard]] Result<void> delete_snapshot(const std::string& name, const std::string& path) EXCLUDES(mutex_);
+  Result<void> change(const std::function<Result<void>(Mounted&)>& change) EXCLUDES(mutex_);
   void tell_waiting();
 
   Errands& errands_;
@@ -65,7 +66,9 @@ class Control {
   Descriptor wake_up_;
   std::vector<Client> clients_;
   Mutex mutex_{Rank::Session};
-  const Mounted* mounted_ GUARDED_BY(mutex_);
+  Mounted* mounted_ GUARDED_BY(mutex_);
+  Condition changed_;
+  bool changing_ GUARDED_BY(mutex_) = false;  // the image
   bool changes_ended_ GUARDED_BY(mutex_) = false;
   std::string outcome_ GUARDED_BY(mutex_);
   std::thread thread_;

@@ -13,9 +13,24 @@ const fuse_lowlevel_ops& Exported::operations() const { return flat::operations(
 
 std::string Exported::status() const { return stats_json(*this); }
 
-void Exported::answers(dev_t /*device*/, Errands& errands) {
+Result<void> Exported::create_snapshot(const std::string& /*path*/, std::string name) {
+  return disk.create_snapshot(snapshot_now(std::move(name)));
+}
+
+Result<void> Exported::delete_snapshot(const std::string& /*path*/, const std::string& name_or_id) {
+  return snapshot_readers.when_unread([&] { return disk.delete_snapshot(name_or_id); });
+}
+
+void Exported::answers(dev_t device, Errands& errands) {
+  look.refuse_device(device);
+  page_dropper.start(session);
   if (kernel_cache != KernelCache::WriteBack) return;
   size_keeper.start([&errands](ByteCount size) { return errands.correct_size(size); });
+}
+
+Result<void> Exported::close() {
+  page_dropper.stop();
+  return disk.close();
 }
 
 void Exported::fetch_pages() {

@@ -8,7 +8,12 @@
 #include "fuse/attributes.h"
 #include "fuse/mounted.h"
 #include "fuse/names.h"
+#include "fuse/page_dropper.h"
+#include "fuse/second_look.h"
 #include "fuse/size_keeper.h"
+#include "fuse/snapshot_readers.h"
+#include "fuse/tree/fact_nodes.h"
+#include "fuse/write_claims.h"
 #include "view/disk.h"
 
 namespace flatimg::flat {
@@ -17,9 +22,11 @@ namespace flatimg::flat {
 enum class KernelCache { WriteThrough, WriteBack };
 
 struct Exported final : Mounted {
-  Exported(std::unique_ptr<Disk> shown, Names tree, const struct stat& image, const MountOptions& options)
+  Exported(std::unique_ptr<Disk> shown, SecondLook second, Names tree, const struct stat& image,
+           const MountOptions& options)
       : owned_disk(std::move(shown)),
         disk(*owned_disk),
+        look(std::move(second)),
         names(std::move(tree)),
         attributes(image, options, disk.writable() ? Attributes::Writing::Allowed : Attributes::Writing::Refused),
         size_keeper(disk),
@@ -29,13 +36,15 @@ struct Exported final : Mounted {
 
   [[nodiscard]] const fuse_lowlevel_ops& operations() const override;
   [[nodiscard]] std::string status() const override;
-  [[nodiscard]] Result<Disk*> disk_of_snapshots() const override { return &disk; }
+  Result<void> create_snapshot(const std::string& path, std::string name) override;
+  Result<void> delete_snapshot(const std::string& path, const std::string& name_or_id) override;
   void answers(dev_t device, Errands& errands) override;
   void fetch_pages() override;
-  Result<void> close() override { return disk.close(); }
+  Result<void> close() override;
 
   const std::unique_ptr<Disk> owned_disk;
   Disk& disk;
+  SecondLook look;
   const Names names;
   Attributes attributes;
   SizeKeeper size_keeper;
@@ -44,6 +53,12 @@ struct Exported final : Mounted {
   // Told by info.json and stats.json.
   std::string written;  // where writes go: the image or its overlay; empty when nothing is written
   std::string format;
+
+  // What .flatimg/ shows besides the texts.
+  tree::FactNodes facts;
+  WriteClaims claims;
+  SnapshotReaders snapshot_readers;
+  PageDropper page_dropper;
 
   std::atomic<KernelCache> kernel_cache{KernelCache::WriteThrough};
   std::atomic<unsigned> open_writers{0};    // handles of the flat file that may write

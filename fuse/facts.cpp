@@ -24,11 +24,15 @@ std::string stats_json(const Exported& exported) {
 }
 
 std::string info_json(const Exported& exported) {
-  return as_text(Json{{"filename", exported.source},
-                      {"format", exported.format},
-                      {"virtual-size", exported.disk.size().value()},
-                      {"read-only", !exported.disk.writable()},
-                      {"mountpoint", exported.mountpoint}});
+  const auto described = exported.look.describe();
+  Json json = described ? image_json(*described) : Json::object();
+  json.update(Json{{"filename", exported.source},
+                   {"format", exported.format},
+                   {"virtual-size", exported.disk.size().value()},
+                   {"read-only", !exported.disk.writable()},
+                   {"mountpoint", exported.mountpoint}});
+  if (const auto table = partitions::read_table(exported.disk)) json["partition-table"] = partitions_json(*table);
+  return as_text(json);
 }
 
 std::string fact_text(const Exported& exported, Node node) {

@@ -7,7 +7,9 @@
 #include <sys/stat.h>
 
 #include "fuse/exported.h"
+#include "fuse/fact_handle.h"
 #include "fuse/flat_file.h"
+#include "fuse/folder_replies.h"
 #include "fuse/libfuse.h"
 #include "fuse/reply.h"
 
@@ -20,6 +22,7 @@ void forget_multi(fuse_req_t request, std::size_t count, fuse_forget_data* forgo
 void opendir(fuse_req_t request, fuse_ino_t number, fuse_file_info* handle);
 void readdir(fuse_req_t request, fuse_ino_t number, std::size_t room, off_t from, fuse_file_info* handle);
 void readdirplus(fuse_req_t request, fuse_ino_t number, std::size_t room, off_t from, fuse_file_info* handle);
+void releasedir(fuse_req_t request, fuse_ino_t number, fuse_file_info* handle);
 void fsyncdir(fuse_req_t request, fuse_ino_t number, int data_only, fuse_file_info* handle);
 
 // What would change the names is refused: they are those of the image.
@@ -50,6 +53,21 @@ void write(fuse_req_t request, fuse_ino_t number, const char* bytes, std::size_t
            fuse_file_info* handle);
 void lseek(fuse_req_t request, fuse_ino_t number, off_t from, int whence, fuse_file_info* handle);
 void fallocate(fuse_req_t request, fuse_ino_t number, int mode, off_t from, off_t size, fuse_file_info* handle);
+
+// the same for what .flatimg/NAME/ tells of the disk, besides its fixed texts: handlers_facts.cpp
+[[nodiscard]] bool is_fact(const Exported& exported, fuse_ino_t number);
+void lookup_fact(fuse_req_t request, fuse_ino_t parent, const char* name);
+void getattr_fact(fuse_req_t request, fuse_ino_t number);
+void setattr_fact(fuse_req_t request, fuse_ino_t number, const struct stat& wanted, int which);
+void open_fact(fuse_req_t request, fuse_ino_t number, fuse_file_info* info);
+void open_fact_folder(fuse_req_t request, fuse_ino_t number, fuse_file_info* info);
+void list_fact_folder(fuse_req_t request, std::size_t room, off_t from, const fuse_file_info& info, Listing form);
+void release_fact(fuse_req_t request, fuse_file_info* info);
+void read_fact(fuse_req_t request, std::size_t size, off_t from, const fuse_file_info& info);
+void write_fact(fuse_req_t request, std::span<const std::byte> bytes, off_t to, const fuse_file_info& info);
+void lseek_fact(fuse_req_t request, off_t from, int whence, const fuse_file_info& info);
+void fallocate_fact(fuse_req_t request, int mode, off_t from, off_t size, const fuse_file_info& info);
+void fsync_fact(fuse_req_t request, const fuse_file_info& info);
 
 /// What the operation works on.
 [[nodiscard]] inline Exported& exported_by(fuse_req_t request) { return static_cast<Exported&>(mount_of(request)); }

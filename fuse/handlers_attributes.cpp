@@ -31,10 +31,12 @@ void set_times(Attributes& attributes, const struct stat& wanted, int which) {
 
 Result<void> resize(Exported& exported, ByteCount size, SizeFrom from) {
   if (is_ignored_truncation(size, from)) return {};
-  const ByteCount before = exported.disk.size();
-  CHECK(set_size(exported.disk, size, growth_of(exported)));
-  if (size != before) exported.attributes.touch();
-  return {};
+  if (size == exported.disk.size()) return {};
+  CHECK(exported.claims.add({}));
+  const auto sized = set_size(exported.disk, size, growth_of(exported));
+  exported.claims.remove({});
+  if (sized) exported.attributes.touch();
+  return sized;
 }
 
 }  // namespace
@@ -59,6 +61,7 @@ struct stat stat_to_keep(Exported& exported, Node node) {
 }
 
 void getattr(fuse_req_t request, fuse_ino_t number, fuse_file_info* /*handle*/) {
+  if (tree::FactNodes::has(number)) return getattr_fact(request, number);
   Exported& exported = exported_by(request);
   const auto node = exported.names.find(number);
   if (!node) return void(fuse_reply_err(request, ESTALE));
@@ -67,6 +70,7 @@ void getattr(fuse_req_t request, fuse_ino_t number, fuse_file_info* /*handle*/) 
 }
 
 void setattr(fuse_req_t request, fuse_ino_t number, struct stat* wanted, int which, fuse_file_info* handle) {
+  if (tree::FactNodes::has(number)) return setattr_fact(request, number, *wanted, which);
   Exported& exported = exported_by(request);
   const auto node = exported.names.find(number);
   if (!node) return void(fuse_reply_err(request, ESTALE));

@@ -38,16 +38,16 @@ off_t seek_blindly(const Disk& disk, off_t from, int whence) {
 
 void read(fuse_req_t request, fuse_ino_t number, std::size_t size, off_t from, fuse_file_info* handle) {
   Exported& exported = exported_by(request);
-  if (exported.names.find(number) != Node::Flat) {
-    return reply_text(request, *reinterpret_cast<const std::string*>(handle->fh), size, from);
-  }
+  if (exported.names.find(number) != Node::Flat) return read_fact(request, size, from, *handle);
   reply_read(request, exported.disk, size, from);
 }
 
 void write(fuse_req_t request, fuse_ino_t number, const char* bytes, std::size_t size, off_t to,
            fuse_file_info* handle) {
   Exported& exported = exported_by(request);
-  if (exported.names.find(number) != Node::Flat) return void(fuse_reply_err(request, EBADF));
+  if (exported.names.find(number) != Node::Flat) {
+    return write_fact(request, std::as_bytes(std::span(bytes, size)), to, *handle);
+  }
   const GuestRange inside = intersection(range_at(to, size), whole(exported.disk));
   if (inside.length.value() < size) exported.size_keeper.correct();
   if (inside.empty() && size != 0) return void(fuse_reply_err(request, ENOSPC));
@@ -60,20 +60,19 @@ void write(fuse_req_t request, fuse_ino_t number, const char* bytes, std::size_t
   fuse_reply_write(request, data.size());
 }
 
-void lseek(fuse_req_t request, fuse_ino_t number, off_t from, int whence, fuse_file_info* /*handle*/) {
+void lseek(fuse_req_t request, fuse_ino_t number, off_t from, int whence, fuse_file_info* handle) {
   Exported& exported = exported_by(request);
-  if (exported.names.find(number) != Node::Flat || (whence != SEEK_DATA && whence != SEEK_HOLE)) {
-    return void(fuse_reply_err(request, EINVAL));
-  }
+  if (whence != SEEK_DATA && whence != SEEK_HOLE) return void(fuse_reply_err(request, EINVAL));
+  if (exported.names.find(number) != Node::Flat) return lseek_fact(request, from, whence, *handle);
   if (is_on_disk(exported.disk, from) && kernel_may_hold_pages(exported) && !fetch_pages(exported, number, from)) {
     return void(fuse_reply_lseek(request, seek_blindly(exported.disk, from, whence)));
   }
   reply_seek(request, exported.disk, from, whence);
 }
 
-void fallocate(fuse_req_t request, fuse_ino_t number, int mode, off_t from, off_t size, fuse_file_info* /*handle*/) {
+void fallocate(fuse_req_t request, fuse_ino_t number, int mode, off_t from, off_t size, fuse_file_info* handle) {
   Exported& exported = exported_by(request);
-  if (exported.names.find(number) != Node::Flat) return void(fuse_reply_err(request, EBADF));
+  if (exported.names.find(number) != Node::Flat) return fallocate_fact(request, mode, from, size, *handle);
   const auto done =
       allocate_or_free(exported.disk, growth_of(exported), mode, range_at(from, static_cast<std::uint64_t>(size)));
   if (done) exported.attributes.touch();

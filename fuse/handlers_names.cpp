@@ -53,9 +53,11 @@ void list(fuse_req_t request, fuse_ino_t number, std::size_t room, off_t from, A
 
 void lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
   Exported& exported = exported_by(request);
+  if (tree::FactNodes::has(parent)) return lookup_fact(request, parent, name);
   const auto directory = exported.names.find(parent);
   if (!directory) return void(fuse_reply_err(request, ESTALE));
   const auto node = exported.names.lookup(*directory, name);
+  if (!node && *directory == Node::ImageFacts) return lookup_fact(request, parent, name);
   if (!node) {
     fuse_entry_param absent{};  // inode 0: the kernel remembers that there is nothing
     absent.entry_timeout = kNamesValid;
@@ -65,25 +67,42 @@ void lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
   fuse_reply_entry(request, &entry);
 }
 
-// Nodes live as long as the mount: there is nothing to forget.
-void forget(fuse_req_t request, fuse_ino_t /*number*/, std::uint64_t /*lookups*/) { fuse_reply_none(request); }
-void forget_multi(fuse_req_t request, std::size_t /*count*/, fuse_forget_data* /*forgotten*/) {
+// The nodes of names.h live as long as the mount: there is nothing to forget.
+void forget(fuse_req_t request, fuse_ino_t number, std::uint64_t lookups) {
+  fuse_forget_data one{number, lookups};
+  forget_multi(request, 1, &one);
+}
+
+void forget_multi(fuse_req_t request, std::size_t count, fuse_forget_data* forgotten) {
+  for (const fuse_forget_data& one : std::span(forgotten, count)) {
+    if (tree::FactNodes::has(one.ino)) exported_by(request).facts.forget(one.ino, one.nlookup);
+  }
   fuse_reply_none(request);
 }
 
 void opendir(fuse_req_t request, fuse_ino_t number, fuse_file_info* handle) {
+  if (is_fact(exported_by(request), number)) return open_fact_folder(request, number, handle);
   if (!exported_by(request).names.find(number)) return void(fuse_reply_err(request, ESTALE));
   handle->cache_readdir = 1;
   handle->keep_cache = 1;
   fuse_reply_open(request, handle);
 }
 
-void readdir(fuse_req_t request, fuse_ino_t number, std::size_t room, off_t from, fuse_file_info* /*handle*/) {
+void readdir(fuse_req_t request, fuse_ino_t number, std::size_t room, off_t from, fuse_file_info* handle) {
+  if (is_fact(exported_by(request), number)) return list_fact_folder(request, room, from, *handle, Listing::Names);
   list(request, number, room, from, add_plain);
 }
 
-void readdirplus(fuse_req_t request, fuse_ino_t number, std::size_t room, off_t from, fuse_file_info* /*handle*/) {
+void readdirplus(fuse_req_t request, fuse_ino_t number, std::size_t room, off_t from, fuse_file_info* handle) {
+  if (is_fact(exported_by(request), number)) {
+    return list_fact_folder(request, room, from, *handle, Listing::WithAttributes);
+  }
   list(request, number, room, from, add_with_attributes);
+}
+
+void releasedir(fuse_req_t request, fuse_ino_t number, fuse_file_info* handle) {
+  if (is_fact(exported_by(request), number)) return release_fact(request, handle);
+  fuse_reply_err(request, 0);
 }
 
 void fsyncdir(fuse_req_t request, fuse_ino_t /*number*/, int /*data_only*/, fuse_file_info* /*handle*/) {

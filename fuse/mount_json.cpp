@@ -14,6 +14,24 @@ Json counters_json(const Counters& counters) {
   return json;
 }
 
+Json image_json(const ImageInfo& info) {
+  Json json{{"filename", info.filename},
+            {"format", info.format},
+            {"virtual-size", info.virtual_size.value()},
+            {"actual-size", info.actual_size.value()}};
+  if (info.cluster_size) json["cluster-size"] = info.cluster_size->value();
+  if (info.backing_name) json["backing-filename"] = *info.backing_name;
+  if (info.full_backing_name) json["full-backing-filename"] = *info.full_backing_name;
+  if (info.backing_format) json["backing-filename-format"] = *info.backing_format;
+  json["dirty-flag"] = info.dirty;
+  if (info.encrypted) json["encrypted"] = true;
+  for (const SnapshotInfo& snapshot : info.snapshots) {
+    json["snapshots"].push_back(
+        Json{{"id", snapshot.id}, {"name", snapshot.name}, {"date-sec", snapshot.date_seconds}});
+  }
+  return json;
+}
+
 Json partitions_json(const partitions::Table& table) {
   Json list = Json::array();
   for (const partitions::Partition& one : table.partitions) {

@@ -16,6 +16,9 @@ namespace flatimg::flat {
 
 [[nodiscard]] nlohmann::ordered_json counters_json(const Counters& counters);
 
+/// What an image says of itself, with qemu-img's field names.
+[[nodiscard]] nlohmann::ordered_json image_json(const ImageInfo& info);
+
 /// The partition table: "scheme" ("mbr", "gpt" or "none"), and the partitions with positions in bytes.
 [[nodiscard]] nlohmann::ordered_json partitions_json(const partitions::Table& table);
 

@@ -17,10 +17,6 @@
 struct fuse_session;
 struct fuse_lowlevel_ops;
 
-namespace flatimg {
-class Disk;
-}
-
 namespace flatimg::flat {
 
 class Errands;
@@ -34,8 +30,11 @@ struct Mounted {
   [[nodiscard]] virtual const fuse_lowlevel_ops& operations() const = 0;
   /// stats.json.
   [[nodiscard]] virtual std::string status() const = 0;
-  /// The disk whose snapshots are taken and deleted while it is mounted.
-  [[nodiscard]] virtual Result<Disk*> disk_of_snapshots() const = 0;
+  // Internal snapshots while it is mounted, of the image at `path`: beneath the mountpoint, without a slash in front. A
+  // mount of one image has no other, whatever the path. Any thread that serves no requests.
+  virtual Result<void> create_snapshot(const std::string& path, std::string name) = 0;
+  /// Busy while a snapshot of the image is open as a file.
+  virtual Result<void> delete_snapshot(const std::string& path, const std::string& name_or_id) = 0;
   /// The mount answers, and this is the number by which the kernel knows it. `errands` outlives the mount.
   virtual void answers(dev_t device, Errands& errands) = 0;
   /// Brings what the kernel has not written back yet here, without a file of the mount.

@@ -29,6 +29,7 @@ fuse_lowlevel_ops table() {
   ops.opendir = counted<handlers::opendir, Request::Opendir>;
   ops.readdir = counted<handlers::readdir, Request::Readdir>;
   ops.readdirplus = counted<handlers::readdirplus, Request::Readdir>;
+  ops.releasedir = plain<handlers::releasedir>;
   ops.fsyncdir = plain<handlers::fsyncdir>;
   ops.statfs = counted<handlers::statfs, Request::Statfs>;
   ops.fallocate = counted<handlers::fallocate, Request::Fallocate>;

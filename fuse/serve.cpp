@@ -120,8 +120,9 @@ Result<std::unique_ptr<Mounted>> open_image(const Place& place, const MountOptio
   TRY(const struct stat image, look_at(file_of_disk(place, options)));
   for (const std::string& note : opened.notes) log(LogLevel::Warning, "{}", note);
   auto disk = std::make_unique<Disk>(std::move(opened.chain), options.disk);
+  TRY(SecondLook look, SecondLook::at(place.source, options));
   Names names(place.shape, flat_name(place, options));
-  auto exported = std::make_unique<Exported>(std::move(disk), std::move(names), image, options);
+  auto exported = std::make_unique<Exported>(std::move(disk), std::move(look), std::move(names), image, options);
   exported->source = place.source;
   if (exported->disk.writable()) exported->written = file_of_disk(place, options);
   exported->mountpoint = place.mountpoint;
@@ -135,7 +136,7 @@ Result<std::unique_ptr<Mounted>> open_source(const Place& place, const MountOpti
   return tree::open_tree(place.source, place.mountpoint, options, std::move(passphrase));
 }
 
-std::unique_ptr<Control> open_control(const Mounted& mounted, Errands& errands, Errands::Announced& announced) {
+std::unique_ptr<Control> open_control(Mounted& mounted, Errands& errands, Errands::Announced& announced) {
   if (announced.control.valid()) {
     return std::make_unique<Control>(mounted, errands, std::move(announced.control));
   }

@@ -38,8 +38,8 @@ Result<void> list(const SnapshotArguments& arguments) {
 
 /// The helper that has the image mounted does it. Its disk cannot become another one under those who use it.
 Result<void> act_on_mount(const flat::MountEntry& mount, const SnapshotArguments& arguments, const CLI::App& command) {
-  if (command.count("-c") > 0) return flat::create_snapshot(mount, arguments.create);
-  if (command.count("-d") > 0) return flat::delete_snapshot(mount, arguments.erase);
+  if (command.count("-c") > 0) return flat::create_snapshot(mount, arguments.image.path, arguments.create);
+  if (command.count("-d") > 0) return flat::delete_snapshot(mount, arguments.image.path, arguments.erase);
   return fail(ErrorKind::Busy, "{}: is mounted: run `flatimg umount {}` first", shown(arguments.image.path),
               shown(mount.mountpoint));
 }

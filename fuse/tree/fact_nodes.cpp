@@ -7,9 +7,9 @@
 namespace flatimg::flat::tree {
 
 std::string FactNodes::name_of(const Fact& fact) {
-  const FileKey& key = fact.of->key;
-  return fmt::format("{} {} {}:{}:{} {}", static_cast<unsigned>(fact.kind), fact.part, key.device, key.inode, key.birth,
-                     fact.snapshot_id);
+  const FileKey key = fact.of ? fact.of->key : FileKey();
+  return fmt::format("{} {} {}+{} {}:{}:{} {}", static_cast<unsigned>(fact.kind), fact.part, fact.where.begin.value(),
+                     fact.where.length.value(), key.device, key.inode, key.birth, fact.snapshot_id);
 }
 
 FactPtr FactNodes::find(std::uint64_t number) const {
@@ -48,7 +48,8 @@ void FactNodes::forget(std::uint64_t number, std::uint64_t lookups) {
 std::uint64_t shown_inode(const Fact& fact) {
   constexpr std::uint64_t kOurs = std::uint64_t{1} << 63;
   constexpr unsigned kKindBits = 3;
-  const std::uint64_t of_image = fact.of->key.inode << kKindBits | static_cast<std::uint64_t>(fact.kind);
+  const std::uint64_t of_image =
+      (fact.of ? fact.of->key.inode : 0) << kKindBits | static_cast<std::uint64_t>(fact.kind);
   const std::uint64_t of_snapshot = fact.kind == FactKind::Snapshot ? std::hash<std::string>{}(fact.snapshot_id) : 0;
   constexpr unsigned kPartShift = 48;
   return kOurs | (of_image ^ of_snapshot ^ std::uint64_t{fact.part} << kPartShift);

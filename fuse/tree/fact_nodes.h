@@ -17,6 +17,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "base/range.h"
 #include "base/ranked_mutex.h"
 #include "fuse/tree/nodes.h"
 
@@ -27,9 +28,10 @@ enum class FactKind : unsigned char { Folder, Image, Info, Map, Stats, Snapshots
 struct Fact {
   std::uint64_t number = 0;
   FactKind kind = FactKind::Folder;
-  NodePtr of;               // the directory or image
+  NodePtr of;               // the directory or image; nullptr in the mount of one image
   std::string snapshot_id;  // of a Snapshot
   unsigned part = 0;        // of a Part: its number
+  GuestRange where;         // of a Part: only where the kernel believes nobody about sizes; else empty
 
   [[nodiscard]] bool is_folder() const {
     return kind == FactKind::Folder || kind == FactKind::Image || kind == FactKind::Snapshots;

@@ -41,20 +41,7 @@ std::string stats_json(const Tree& tree) {
 
 Result<std::string> info_json(Tree& tree, const NodePtr& image) {
   TRY(const ImageInfo info, describe_node(tree, image));
-  Json json{{"filename", info.filename},
-            {"format", info.format},
-            {"virtual-size", info.virtual_size.value()},
-            {"actual-size", info.actual_size.value()}};
-  if (info.cluster_size) json["cluster-size"] = info.cluster_size->value();
-  if (info.backing_name) json["backing-filename"] = *info.backing_name;
-  if (info.full_backing_name) json["full-backing-filename"] = *info.full_backing_name;
-  if (info.backing_format) json["backing-filename-format"] = *info.backing_format;
-  json["dirty-flag"] = info.dirty;
-  if (info.encrypted) json["encrypted"] = true;
-  for (const SnapshotInfo& snapshot : info.snapshots) {
-    json["snapshots"].push_back(
-        Json{{"id", snapshot.id}, {"name", snapshot.name}, {"date-sec", snapshot.date_seconds}});
-  }
+  Json json = flat::image_json(info);
   if (const auto table = table_of(tree, image)) json["partition-table"] = partitions_json(*table);
   json["mountpoint"] = tree.mountpoint;
   return as_text(json);

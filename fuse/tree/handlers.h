@@ -2,6 +2,7 @@
 // does. They run on the thread that took the request, several at a time.
 #pragma once
 
+#include "fuse/folder_replies.h"
 #include "fuse/reply.h"
 #include "fuse/tree/attributes.h"
 #include "fuse/tree/handles.h"
@@ -55,7 +56,6 @@ void getattr_fact(fuse_req_t request, fuse_ino_t number);
 void setattr_fact(fuse_req_t request, fuse_ino_t number, const struct stat& wanted, int which);
 void open_fact(fuse_req_t request, fuse_ino_t number, fuse_file_info* info);
 void open_fact_folder(fuse_req_t request, fuse_ino_t number, fuse_file_info* info);
-enum class Listing { Names, WithAttributes };
 void list_facts(fuse_req_t request, std::size_t room, off_t from, const fuse_file_info& info, Listing form);
 
 /// What the operation works on.

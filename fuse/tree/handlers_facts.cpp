@@ -7,10 +7,10 @@
 #include <cerrno>
 
 #include "base/log.h"
+#include "fuse/folder_replies.h"
 #include "fuse/tree/facts.h"
 #include "fuse/tree/handlers.h"
 #include "fuse/tree/opening.h"
-#include "partitions/label.h"
 
 namespace flatimg::flat::tree::handlers {
 
@@ -22,10 +22,9 @@ struct TextName {
 };
 constexpr std::array<TextName, 3> kTexts{
     {{"info.json", FactKind::Info}, {"map.json", FactKind::Map}, {"stats.json", FactKind::Stats}}};
-constexpr std::string_view kSnapshots = "snapshots";
 
 /// What a name stands for: a fact that has no number yet.
-Fact meaning(FactKind kind, NodePtr of) { return {0, kind, std::move(of), {}, 0}; }
+Fact meaning(FactKind kind, NodePtr of) { return {0, kind, std::move(of), {}, 0, {}}; }
 
 /// The node of a file, which the kernel need not know.
 Passed<NodePtr> hold(Tree& tree, const NodePtr& directory, const Located& located) {
@@ -48,36 +47,26 @@ Passed<Fact> meaning_of_snapshot(Tree& tree, const NodePtr& image, std::string_v
   const auto snapshots = snapshots_of(tree, image);
   if (!snapshots) return refused(errno_of_opening(snapshots.error()));
   for (const SnapshotName& snapshot : *snapshots) {
-    if (snapshot.name == name) return Fact{0, FactKind::Snapshot, image, snapshot.id, 0};
+    if (snapshot.name == name) return Fact{0, FactKind::Snapshot, image, snapshot.id, 0, {}};
   }
   return refused(ENOENT);
-}
-
-/// The names of a partition.
-std::vector<std::string> names_of(const partitions::Partition& partition) {
-  std::vector<std::string> names{fmt::format("p{}", partition.number)};
-  if (partitions::is_plain(partition.label)) names.push_back(names[0] + "." + partition.label);
-  return names;
 }
 
 /// Whatever begins like one asks for the table.
 Passed<Fact> meaning_of_part(Tree& tree, const NodePtr& image, const std::string& name) {
-  if (name.size() < 2 || name[0] != 'p' || name[1] < '1' || name[1] > '9') return refused(ENOENT);
+  if (!may_name_a_partition(name)) return refused(ENOENT);
   const auto table = table_of(tree, image);
   if (!table) return refused(errno_of_opening(table.error()));
-  for (const partitions::Partition& one : table->partitions) {
-    const auto names = names_of(one);
-    const bool named = std::ranges::find(names, name) != names.end();
-    if (named) return Fact{0, FactKind::Part, image, {}, one.number};
-  }
-  return refused(ENOENT);
+  const partitions::Partition* const found = find_named(*table, name);
+  if (found == nullptr) return refused(ENOENT);
+  return Fact{0, FactKind::Part, image, {}, found->number, {}};
 }
 
 Passed<Fact> meaning_in(Tree& tree, const Fact& folder, const std::string& name) {
   if (folder.kind == FactKind::Folder) return meaning_in_folder(tree, folder.of, name);
   if (folder.kind == FactKind::Snapshots) return meaning_of_snapshot(tree, folder.of, name);
   if (folder.kind != FactKind::Image) return refused(ENOTDIR);
-  if (name == kSnapshots) return meaning(FactKind::Snapshots, folder.of);
+  if (name == kSnapshotsFolder) return meaning(FactKind::Snapshots, folder.of);
   for (const TextName& text : kTexts) {
     if (text.name == name) return meaning(text.kind, folder.of);
   }
@@ -139,7 +128,7 @@ Passed<Fact> meaning_of(fuse_req_t request, fuse_ino_t parent, const char* name)
   return meaning_in(tree, *folder, name);
 }
 
-using Item = FolderHandle::Item;
+using Item = FolderItem;
 
 /// The sub-directories and images of a directory.
 Passed<std::vector<Item>> items_of_folder(Tree& tree, const Node& directory) {
@@ -162,12 +151,8 @@ Passed<std::vector<Item>> items_of_folder(Tree& tree, const Node& directory) {
 std::vector<Item> items_of_image(Tree& tree, const NodePtr& image) {
   std::vector<Item> items;
   for (const TextName& text : kTexts) items.push_back({std::string(text.name), S_IFREG});
-  items.push_back({std::string(kSnapshots), S_IFDIR});
-  const auto table = table_of(tree, image);
-  if (!table) return items;
-  for (const partitions::Partition& one : table->partitions) {
-    for (const std::string& name : names_of(one)) items.push_back({name, S_IFREG});
-  }
+  items.push_back({std::string(kSnapshotsFolder), S_IFDIR});
+  if (const auto table = table_of(tree, image)) add_items(items, *table);
   return items;
 }
 
@@ -276,33 +261,10 @@ void open_fact_folder(fuse_req_t request, fuse_ino_t number, fuse_file_info* inf
   reply_handle(request, std::make_unique<Handle>(FolderHandle{*std::move(items)}), info);
 }
 
-namespace {
-
-/// Names only, also where attributes were asked for: a node of 0 says that this was no lookup.
-std::size_t add_item(fuse_req_t request, std::span<char> room, const Item& item, off_t next, Listing form) {
-  fuse_entry_param entry{};
-  entry.attr.st_mode = item.type;
-  entry.attr.st_ino = FactNodes::kFirst;  // not known before it is looked up
-  if (form == Listing::Names) {
-    return fuse_add_direntry(request, room.data(), room.size(), item.name.c_str(), &entry.attr, next);
-  }
-  return fuse_add_direntry_plus(request, room.data(), room.size(), item.name.c_str(), &entry, next);
-}
-
-}  // namespace
-
 void list_facts(fuse_req_t request, std::size_t room, off_t from, const fuse_file_info& info, Listing form) {
   const auto* const folder = std::get_if<FolderHandle>(&handle_of(info));
-  if (folder == nullptr || from < 0) return reply_errno(request, EBADF);
-  std::vector<char> buffer(room);
-  std::size_t filled = 0;
-  for (auto at = static_cast<std::size_t>(from); at < folder->items.size(); ++at) {
-    const std::span<char> rest = std::span(buffer).subspan(filled);
-    const std::size_t taken = add_item(request, rest, folder->items[at], static_cast<off_t>(at + 1), form);
-    if (taken > rest.size()) break;
-    filled += taken;
-  }
-  fuse_reply_buf(request, buffer.data(), filled);
+  if (folder == nullptr) return reply_errno(request, EBADF);
+  reply_items(request, folder->items, room, from, form);
 }
 
 }  // namespace flatimg::flat::tree::handlers

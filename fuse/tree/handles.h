@@ -68,11 +68,7 @@ struct PartHandle {
 
 /// A folder of .flatimg/ as it was when it was opened.
 struct FolderHandle {
-  struct Item {
-    std::string name;
-    mode_t type;
-  };
-  std::vector<Item> items;
+  std::vector<FolderItem> items;
 };
 
 using Handle = std::variant<DiskHandle, FileHandle, ListHandle, TextHandle, SnapshotHandle, PartHandle, FolderHandle>;

@@ -23,6 +23,7 @@
 
 #include "base/ranked_mutex.h"
 #include "catalog/open.h"
+#include "fuse/snapshot_readers.h"
 #include "fuse/write_claims.h"
 #include "view/disk.h"
 
@@ -80,6 +81,7 @@ class OpenImage {
   [[nodiscard]] const std::string& path() const { return path_; }
   /// Which parts of the disk are open for writing, by handles of this image.
   [[nodiscard]] WriteClaims& claims() { return claims_; }
+  [[nodiscard]] SnapshotReaders& snapshot_readers() { return snapshot_readers_; }
 
  private:
   Disk* begin_use() EXCLUDES(mutex_);
@@ -97,6 +99,7 @@ class OpenImage {
   const std::string path_;
   const Open open_;
   WriteClaims claims_;
+  SnapshotReaders snapshot_readers_;
   mutable Mutex mutex_{Rank::Queue};
   Condition changed_;
   bool changing_ GUARDED_BY(mutex_) = false;

@@ -1,26 +1,26 @@
 // Internal snapshots of an image as read-only disks, also while the disk itself is written.
 //
 // Whoever opens a snapshot has a handle of the image as well: the image's own lock keeps all others from changing or
-// deleting the snapshot, and this helper does neither. What a snapshot refers to is never overwritten, so a second look
-// at the file needs no lock of its own.
+// deleting the snapshot, and this helper deletes none while one is open. What a snapshot refers to is never
+// overwritten, so a second look at the file needs no lock of its own.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "fuse/image_folder.h"
 #include "fuse/tree/tree.h"
 
 namespace flatimg::flat::tree {
 
-/// A snapshot, by the name of its file.
-struct SnapshotName {
-  std::string name;  // its own where that can be the name of a file and is the first such; else its ID
-  std::string id;
-};
-
 /// None for images that have none.
 Result<std::vector<SnapshotName>> snapshots_of(Tree& tree, const NodePtr& node);
+
+/// Has the image at this path of the mount changed by a function, open for writing meanwhile. The last error of closing
+/// it is the mount's.
+using ImageChange = std::function<Result<void>(OpenImage& image, Disk& disk)>;
+Result<void> change_image(Tree& tree, const std::string& path, const ImageChange& change);
 
 /// A snapshot that is open.
 class OpenSnapshot {
@@ -41,6 +41,7 @@ class OpenSnapshot {
   NodePtr node_;
   std::shared_ptr<OpenImage> image_;
   OpenImages::Beside beside_;
+  bool counted_ = false;  // among the readers of the image's snapshots
 };
 
 }  // namespace flatimg::flat::tree

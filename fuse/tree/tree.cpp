@@ -15,6 +15,7 @@
 #include "fuse/tree/caller.h"
 #include "fuse/tree/facts.h"
 #include "fuse/tree/operations.h"
+#include "fuse/tree/snapshots.h"
 
 namespace flatimg::flat::tree {
 
@@ -103,12 +104,16 @@ Result<void> Tree::close() {
   return images.close_all();
 }
 
-Result<Disk*> Tree::disk_of_snapshots() const {
-  return fail(
-      ErrorKind::Unsupported,
-      "{}: is a directory of images: snapshots are taken of an image that nobody has open, or that is mounted by "
-      "itself",
-      shown(mountpoint));
+Result<void> Tree::create_snapshot(const std::string& path, std::string name) {
+  return change_image(*this, path, [&](OpenImage& /*image*/, Disk& disk) {
+    return disk.create_snapshot(snapshot_now(std::move(name)));
+  });
+}
+
+Result<void> Tree::delete_snapshot(const std::string& path, const std::string& name_or_id) {
+  return change_image(*this, path, [&](OpenImage& image, Disk& disk) {
+    return image.snapshot_readers().when_unread([&] { return disk.delete_snapshot(name_or_id); });
+  });
 }
 
 }  // namespace flatimg::flat::tree

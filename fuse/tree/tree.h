@@ -29,7 +29,8 @@ struct Tree final : Mounted {
 
   [[nodiscard]] const fuse_lowlevel_ops& operations() const override;
   [[nodiscard]] std::string status() const override;
-  [[nodiscard]] Result<Disk*> disk_of_snapshots() const override;
+  Result<void> create_snapshot(const std::string& path, std::string name) override;
+  Result<void> delete_snapshot(const std::string& path, const std::string& name_or_id) override;
   void answers(dev_t device, Errands& errands) override;
   Result<void> close() override;
 

@@ -64,6 +64,45 @@ TEST_F(TreeFacts, SnapshotsAreReadOnlyDisksAlsoWhileTheDiskIsWritten) {
   mounted.unmount();
 }
 
+// --- snapshots of images that are mounted ----------------------------------------------------------------------------
+
+TEST_F(TreeFacts, SnapshotsAreTakenAndDeletedThroughTheMount) {
+  MountedImage mounted(source_, flat_);
+  ASSERT_TRUE(mounted.mounted());
+  const std::string disk = flat_ + "/deep/disk.qcow2";
+  expect_success("exec 3<> " + disk + "; printf first >&3; $FLATIMG snapshot -c now " + disk +
+                 "; printf second | dd of=" + disk + " conv=notrunc status=none; test $(head -c 5 " + facts_ +
+                 "/snapshots/now) = first; test $(head -c 6 " + disk + ") = second");
+  EXPECT_EQ(run({"ls", facts_ + "/snapshots"}).output, "2\nbefore\nnow\n");
+  expect_success("$FLATIMG snapshot -d before " + disk);
+  EXPECT_EQ(run({"ls", facts_ + "/snapshots"}).output, "2\nnow\n");
+  expect_failure("$FLATIMG snapshot -d before " + disk, "before");
+  expect_failure("$FLATIMG snapshot -c x " + flat_ + "/deep/notes", "name an image");
+  expect_failure("$FLATIMG snapshot -c x " + flat_, "name an image");
+  wait_until_closed();
+  mounted.unmount();
+  expect_success("qemu-img check -q " + source_ + "/deep/disk.qcow2; qemu-img snapshot -l " + source_ +
+                 "/deep/disk.qcow2 | grep -q now");
+}
+
+TEST_F(TreeFacts, ASnapshotThatIsOpenIsNotDeletedAndNoneIsMadeReadOnly) {
+  {
+    MountedImage mounted(source_, flat_);
+    ASSERT_TRUE(mounted.mounted());
+    Conversation reader({"bash", "-c", "exec 3< " + facts_ + "/snapshots/before; echo open; read line; head -c 1 <&3"});
+    reader.read_until("open");
+    expect_failure("$FLATIMG snapshot -d before " + flat_ + "/deep/disk.qcow2", "is open in .flatimg");
+    expect_success("$FLATIMG snapshot -c other " + flat_ + "/deep/disk.qcow2");
+    reader.say("");
+    EXPECT_EQ(reader.finish().output, "\1");
+    mounted.unmount();
+  }
+  MountedImage mounted(source_, flat_, {"ro"});
+  ASSERT_TRUE(mounted.mounted());
+  expect_failure("$FLATIMG snapshot -c x " + flat_ + "/deep/disk.qcow2", "read-only");
+  mounted.unmount();
+}
+
 TEST_F(TreeFacts, NobodyIsToldOfAnImageWhoMayNotReadIt) {
   if (!has_program("setpriv")) GTEST_SKIP() << "setpriv is not installed";
   expect_success("chmod 755 " + dir_.path().string() + "; chmod 600 " + source_ + "/deep/disk.qcow2");
