@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "catalog/explain.h"
 #include "catalog/open.h"
 #include "fuse/confined_look.h"
 #include "fuse/control.h"
@@ -184,6 +185,18 @@ Confinement confined(const Place& place, const MountOptions& options) {
   return confinement;
 }
 
+/// The image cannot be opened for `why`: whatever else stands in the way is told at the same time.
+void say_what_else(const Place& place, const MountOptions& options, const Error& why) {
+  if (place.is_tree || options.overlay || options.backing || options.snapshot) return;
+  catalog::InspectRequest look{place.source, options.format, options.allowed_directories, catalog::Locks::Ignore};
+  for (const catalog::Problem& problem : catalog::explain(look, catalog::Reach::Chain).problems) {
+    const bool said = why.text.find(problem.text) != std::string::npos;
+    if (problem.weight != catalog::Problem::Weight::Refusal || said) continue;
+    const std::string image = problem.text.starts_with(shown(problem.image)) ? "" : shown(problem.image) + ": ";
+    log(LogLevel::Error, "{}{}", image, problem.text);
+  }
+}
+
 Result<void> run_worker(const Place& place, MountRequest request, Errands& errands) {
   harden_process();
   const auto by_errand = [&](int fd, LockWorld world, HostOffset at) {
@@ -193,7 +206,10 @@ Result<void> run_worker(const Place& place, MountRequest request, Errands& erran
   Confinement confinement = confined(place, request.options);
   Shutdown shutdown;
   auto opened = open_source(place, request.options, std::move(request.passphrase), errands);
-  if (!opened) return Failure(std::move(opened.error()));
+  if (!opened) {
+    say_what_else(place, request.options, opened.error());
+    return Failure(std::move(opened.error()));
+  }
   std::unique_ptr<Mounted> mounted = *std::move(opened);
   mounted->confinement = std::move(confinement);
   return mount_and_serve(std::move(mounted), request.options, shutdown, errands);

@@ -3,6 +3,8 @@
 
 #include "base/text.h"
 #include "catalog/describe.h"
+#include "catalog/explain.h"
+#include "tools/explanation_text.h"
 #include "tools/image_options.h"
 #include "tools/snapshot_list.h"
 
@@ -109,6 +111,7 @@ struct InfoOptions {
   ImageOptions image;
   Output output = Output::Human;
   bool backing_chain = false;
+  bool explain = false;
 };
 
 void print_chain(const std::vector<ImageInfo>& chain) {
@@ -118,7 +121,19 @@ void print_chain(const std::vector<ImageInfo>& chain) {
   }
 }
 
+int run_explain(const InfoOptions& options) {
+  const auto reach = options.backing_chain ? catalog::Reach::Chain : catalog::Reach::Image;
+  const catalog::Explanation found = catalog::explain(options.image.request(), reach);
+  if (options.output == Output::Json) {
+    print_json(explanation_json(options.image.path, found));
+  } else {
+    fmt::print("{}", explanation_text(options.image.path, found));
+  }
+  return found.can_be_mounted() ? 0 : 1;
+}
+
 int run_info(const InfoOptions& options) {
+  if (options.explain) return run_explain(options);
   if (options.backing_chain) {
     const auto chain = catalog::describe_chain(options.image.request());
     if (!chain) return complain(chain.error());
@@ -140,6 +155,8 @@ void add_info_command(Program& program) {
   CLI::App* command = program.app.add_subcommand("info", "Tell what an image is");
   add_image_options(*command, options->image);
   add_output_option(*command, options->output);
+  command->add_flag("--explain", options->explain,
+                    "What stands in the way of mounting it, and which files it names; exit 0 when it can be mounted");
   command->add_flag("--backing-chain", options->backing_chain, "Also the images behind it");
   command->callback([&program, options] { program.chosen = [options] { return run_info(*options); }; });
 }

@@ -246,6 +246,15 @@ Result<Gate::Opened> Gate::open_inherited(const Request& request, int number) {
   return Opened{std::move(file), std::string(request.name)};
 }
 
+Result<Gate::Looked> Gate::look(const Request& request) const {
+  CHECK(must_be_a_name(request));
+  if (descriptor_in(request.name) && descriptors_permitted_) return Looked{std::string(request.name), {}, 0};
+  TRY(const Found found, find(request));
+  CHECK(must_be_welcome(found, request));
+  std::string path = (fs::path(found.place.root->path) / found.place.beneath).string();
+  return Looked{std::move(path), found.look.size, found.look.changed_at};
+}
+
 Result<Gate::Opened> Gate::open(const Request& request) {
   CHECK(must_be_a_name(request));
   const auto number = descriptor_in(request.name);

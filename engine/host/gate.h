@@ -58,6 +58,15 @@ class Gate {
   /// Opens what the image names, or says why not: NotFound, or Denied, Limit, InvalidImage for what may not be opened.
   Result<Opened> open(const Request& request);
 
+  /// A file that a name leads to, looked at without being opened.
+  struct Looked {
+    std::string path;
+    ByteCount size;
+    std::int64_t changed_at = 0;  // seconds since 1970
+  };
+  /// What open() would open, or why it would not.
+  [[nodiscard]] Result<Looked> look(const Request& request) const;
+
   /// Refuses files of this device (st_dev) from now on: that of our own mount, once it exists.
   void refuse_device(std::uint64_t device) { refused_device_ = device; }
 

@@ -38,10 +38,13 @@ Attempt duplicate_inherited(int number) {
 Result<Look> look_at(const Descriptor& descriptor) {
   struct statx status {};
   const int flags = AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
-  if (::statx(descriptor.get(), "", flags, STATX_TYPE | STATX_INO, &status) != 0) {
+  if (::statx(descriptor.get(), "", flags, STATX_TYPE | STATX_INO | STATX_SIZE | STATX_MTIME, &status) != 0) {
     return fail_os(errno, "cannot look at it");
   }
-  return Look{status.stx_mode, {makedev(status.stx_dev_major, status.stx_dev_minor), status.stx_ino}};
+  return Look{status.stx_mode,
+              {makedev(status.stx_dev_major, status.stx_dev_minor), status.stx_ino},
+              ByteCount(status.stx_size),
+              status.stx_mtime.tv_sec};
 }
 
 }  // namespace flatimg::gate

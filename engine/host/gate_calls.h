@@ -25,6 +25,8 @@ struct Attempt {
 struct Look {
   unsigned mode = 0;
   FileIdentity identity;
+  ByteCount size;
+  std::int64_t changed_at = 0;  // seconds since 1970: the last write
 };
 [[nodiscard]] Result<Look> look_at(const Descriptor& descriptor);
 

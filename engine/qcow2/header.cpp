@@ -100,21 +100,28 @@ std::string unknown_features(const Header& header, std::uint64_t bits) {
   return names;
 }
 
-Result<void> check_features(const Header& header) {
-  if (const std::uint64_t unknown = header.incompatible & ~incompatible::kImplemented; unknown != 0) {
-    return fail(ErrorKind::Unsupported, "incompatible feature not supported: {}: convert the image with qemu-img",
-                unknown_features(header, unknown));
-  }
-  if (header.has(incompatible::kCompressionType) != (header.compression != Compression::Deflate)) {
-    return fail(ErrorKind::InvalidImage, "the compression type and its feature bit contradict each other");
-  }
-  if (header.has(incompatible::kExtendedL2) && header.cluster_bits < 14) {
-    return fail(ErrorKind::InvalidImage, "extended L2 entries need clusters of at least 16 KiB");
-  }
-  if (header.crypt_method > 2) {
-    return fail(ErrorKind::InvalidImage, "encryption method {} does not exist", header.crypt_method);
-  }
-  return {};
+using Judge = Result<void> (*)(const Header&, HeaderUse);
+
+Result<void> check_known_features(const Header& header, HeaderUse /*use*/) {
+  const std::uint64_t unknown = header.incompatible & ~incompatible::kImplemented;
+  if (unknown == 0) return {};
+  return fail(ErrorKind::Unsupported, "incompatible feature not supported: {}: convert the image with qemu-img",
+              unknown_features(header, unknown));
+}
+
+Result<void> check_compression(const Header& header, HeaderUse /*use*/) {
+  if (header.has(incompatible::kCompressionType) == (header.compression != Compression::Deflate)) return {};
+  return fail(ErrorKind::InvalidImage, "the compression type and its feature bit contradict each other");
+}
+
+Result<void> check_subclusters(const Header& header, HeaderUse /*use*/) {
+  if (!header.has(incompatible::kExtendedL2) || header.cluster_bits >= 14) return {};
+  return fail(ErrorKind::InvalidImage, "extended L2 entries need clusters of at least 16 KiB");
+}
+
+Result<void> check_encryption_method(const Header& header, HeaderUse /*use*/) {
+  if (header.crypt_method <= 2) return {};
+  return fail(ErrorKind::InvalidImage, "encryption method {} does not exist", header.crypt_method);
 }
 
 // --- tables ---------------------------------------------------------------------------------------------------------
@@ -148,7 +155,7 @@ Result<void> check_tables(const Header& header, HeaderUse use) {
 // --- encryption ----------------------------------------------------------------------------------------------------
 
 // A LUKS header is small; one that is not would only cost memory.
-Result<void> check_encryption(const Header& header) {
+Result<void> check_encryption(const Header& header, HeaderUse /*use*/) {
   constexpr std::uint32_t kLuks = 2;
   if (header.crypt_method != kLuks) {
     if (!header.crypto_header) return {};
@@ -252,7 +259,7 @@ Result<void> check_refcount_table(const Header& header) {
   return {};
 }
 
-Result<Header> parse_header(Bytes area, ByteCount file_size, HeaderUse use) {
+Result<Header> parse_header_fields(Bytes area, ByteCount file_size) {
   TRY(const ByteCount needed, header_area(area));
   assert(area.size() >= needed.value());
   Header header;
@@ -265,9 +272,22 @@ Result<Header> parse_header(Bytes area, ByteCount file_size, HeaderUse use) {
   header.size = align_down(header.size, 512_B);
   TRY(const Bytes extension_area, read_backing_name(header, area.first(needed.value())));
   CHECK(read_extensions(header, extension_area));
-  CHECK(check_features(header));
-  CHECK(check_tables(header, use));
-  CHECK(check_encryption(header));
+  return header;
+}
+
+std::vector<Error> judge_header(const Header& header, HeaderUse use) {
+  constexpr std::array<Judge, 6> kJudges{check_known_features,    check_compression, check_subclusters,
+                                         check_encryption_method, check_tables,      check_encryption};
+  std::vector<Error> problems;
+  for (const Judge judge : kJudges) {
+    if (auto judged = judge(header, use); !judged) problems.push_back(std::move(judged.error()));
+  }
+  return problems;
+}
+
+Result<Header> parse_header(Bytes area, ByteCount file_size, HeaderUse use) {
+  TRY(Header header, parse_header_fields(area, file_size));
+  if (auto problems = judge_header(header, use); !problems.empty()) return Failure(std::move(problems.front()));
   return header;
 }
 

@@ -115,6 +115,11 @@ enum class HeaderUse {
 /// InvalidImage, Unsupported or Limit with one clear sentence (the file's name is not in it).
 Result<Header> parse_header(std::span<const std::byte> area, ByteCount file_size, HeaderUse use = HeaderUse::Open);
 
+/// The two halves of parse_header(): what the fields say, where they can be read at all; and everything that is wrong
+/// with that.
+Result<Header> parse_header_fields(std::span<const std::byte> area, ByteCount file_size);
+[[nodiscard]] std::vector<Error> judge_header(const Header& header, HeaderUse use);
+
 /// Whether the refcount table lies where and is as large as one may: only HeaderUse::Check meets others.
 [[nodiscard]] Result<void> check_refcount_table(const Header& header);
 

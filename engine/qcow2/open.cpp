@@ -26,7 +26,7 @@ ByteCount l2_share(ByteCount cache) { return cache - refcount_share(cache) - dec
 
 }  // namespace
 
-Result<Header> read_header(HostFile& file, HeaderUse use) {
+Result<Header> read_header_fields(HostFile& file) {
   TRY(const ByteCount size, file.size());
   std::array<std::byte, 512> sector{};
   CHECK(file.read(HostOffset(0), sector));
@@ -34,8 +34,16 @@ Result<Header> read_header(HostFile& file, HeaderUse use) {
   if (!area) return Failure(std::move(area.error()).within(file.name()));
   std::vector<std::byte> cluster(area->value());
   CHECK(file.read(HostOffset(0), cluster));
-  auto header = parse_header(cluster, size, use);
+  auto header = parse_header_fields(cluster, size);
   if (!header) return Failure(std::move(header.error()).within(file.name()));
+  return header;
+}
+
+Result<Header> read_header(HostFile& file, HeaderUse use) {
+  TRY(Header header, read_header_fields(file));
+  if (auto problems = judge_header(header, use); !problems.empty()) {
+    return Failure(std::move(problems.front()).within(file.name()));
+  }
   return header;
 }
 

@@ -48,6 +48,8 @@ struct OpenOptions {
 
 /// Reads and judges the header of a file that is known to be qcow2.
 Result<Header> read_header(HostFile& file, HeaderUse use = HeaderUse::Open);
+/// The same without judging what the fields say: judge_header() does that.
+Result<Header> read_header_fields(HostFile& file);
 
 class Qcow2Image final : public Image {
  public:
