@@ -12,7 +12,7 @@ _flatimg_options() {
     attach) echo "-P --partscan -r --read-only -o" ;;
     status) echo "--output -w --watch --interval --count" ;;
     doctor) echo "--output" ;;
-    info) echo "$image -U --force-share --output --backing-chain" ;;
+    info) echo "$image -U --force-share --output --backing-chain --explain" ;;
     map) echo "$image -U --force-share --piece --output" ;;
     check) echo "$image -U --force-share --output --data -r --repair -p --progress -q --quiet" ;;
     create) echo "-f --format -o -b --backing -F --backing-format --allow-path --key-file -q --quiet" ;;

@@ -85,6 +85,7 @@ __flatimg_option "$progress" -s p -l progress -d "Show how far it has come"
 __flatimg_option "$quiet" -s q -l quiet -d "Print less"
 
 __flatimg_option info -l backing-chain -d "Also the images behind it"
+__flatimg_option info -l explain -d "What stands in the way of mounting it"
 __flatimg_option check -l data -d "Decode every compressed cluster as well"
 __flatimg_option check -x -s r -l repair -a "leaks all" -d "Repair"
 __flatimg_option create -x -s f -l format -a "raw qcow2 qcow" -d "Format of the new image"
