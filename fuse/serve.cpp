@@ -268,7 +268,7 @@ Result<void> check_request(const MountRequest& request) {
   return {};
 }
 
-int serve(MountRequest request, Run run) {
+int serve(MountRequest request, Run run, const std::function<void(const std::string& device)>& when_ready) {
   const auto place = find_place(request);
   if (!place) return told(Failure(place.error()));
   if (run == Run::Foreground) return run_both(*place, std::move(request), run, Verdict());
@@ -276,7 +276,7 @@ int serve(MountRequest request, Run run) {
                      request.options.allowed_directories.end();
   auto forked = fork_helper(named ? Inherited::Keep : Inherited::Close);
   if (const auto* parent = std::get_if<ParentDone>(&forked)) {
-    if (!parent->news.empty()) fmt::print("{}\n", parent->news);
+    if (parent->exit_code == 0 && when_ready) when_ready(parent->news);
     return parent->exit_code;
   }
   return run_both(*place, std::move(request), run, std::get<Verdict>(std::move(forked)));

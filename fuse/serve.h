@@ -1,6 +1,7 @@
 // A mount from its first look at the image to its exit code.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,10 +24,10 @@ struct MountRequest {
   std::shared_ptr<const Secret> passphrase;  // of encrypted images; forgotten as soon as they are open
 };
 
-/// Mounts. Background: returns 0 once the mount answers, in the process that called, and the name of a loop device that
-/// was asked for has been printed. Foreground (and the process in the background): returns when the mount has ended, 0
-/// when the image is final. Every failure has been written as one line.
-int serve(MountRequest request, Run run);
+/// Mounts. Background: returns 0 once the mount answers, in the process that called, after `when_ready` was told the
+/// loop device, if one was asked for. Foreground (and the process in the background): returns when the mount has ended,
+/// 0 when the image is final. Every failure has been written as one line.
+int serve(MountRequest request, Run run, const std::function<void(const std::string& device)>& when_ready = {});
 
 /// What can be said about a request without opening the image: source, mountpoint and options fit together.
 Result<void> check_request(const MountRequest& request);

@@ -3,6 +3,7 @@
 
 #include "fuse/client.h"
 #include "fuse/confined_look.h"
+#include "fuse/partition_devices.h"
 #include "fuse/serve.h"
 #include "tools/commands.h"
 #include "tools/passphrase.h"
@@ -30,7 +31,12 @@ int run_attach(const AttachArguments& arguments) {
   auto passphrase = passphrase_for(find, request.options.key_file);
   if (!passphrase) return complain(passphrase.error());
   request.passphrase = *std::move(passphrase);
-  return flat::serve(std::move(request), flat::Run::Background);
+  return flat::serve(std::move(request), flat::Run::Background, [&](const std::string& device) {
+    if (arguments.partitions) {
+      if (const auto added = flat::add_missing_partitions(device); !added) complain(added.error());
+    }
+    fmt::print("{}\n", device);
+  });
 }
 
 int run_detach(const std::vector<std::string>& devices) {

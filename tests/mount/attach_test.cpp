@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <sstream>
 #include <thread>
@@ -109,6 +110,22 @@ TEST_F(Attach, HoldsAFileSystemThatMustBeUnmountedFirst) {
   ASSERT_TRUE(mounted.mounted());
   EXPECT_EQ(shell("e2fsck -fn " + mounted.flat()).exit_code, 0);
   mounted.unmount();
+}
+
+TEST_F(Attach, ShowsItsPartitionsAsDevices) {
+  if (!has_program("sfdisk")) GTEST_SKIP() << "sfdisk is not installed";
+  attach();
+  EXPECT_EQ(shell("printf 'label: gpt\\n,16M\\n,\\n' | sfdisk -q --no-reread " + device_).exit_code, 0);
+  EXPECT_EQ(flatimg({"detach", device_}).exit_code, 0);
+  attach({"-P"});
+  ASSERT_EQ(shell("test -b " + device_ + "p1 && test -b " + device_ + "p2").exit_code, 0);
+  EXPECT_EQ(without_line_end(shell("blockdev --getsize64 " + device_ + "p1").output), std::to_string(16 << 20));
+  const std::string tree = dir_ / "tree";
+  const auto used = shell("mkfs.ext4 -q " + device_ + "p2; mkdir " + tree + "; mount " + device_ + "p2 " + tree +
+                          "; ! $FLATIMG detach " + device_ + "; umount " + tree + "; $FLATIMG detach " + device_);
+  EXPECT_EQ(used.exit_code, 0) << used.output;
+  EXPECT_FALSE(std::filesystem::exists(device_ + "p1"));
+  expect_nothing_left();
 }
 
 TEST_F(Attach, IsReadOnlyWhenToldSo) {
