@@ -9,20 +9,13 @@
 #include <filesystem>
 #include <thread>
 
-#include "mount/mounted_image.h"
+#include "mount/one_image.h"
 
 namespace flatimg::test {
 namespace {
 
-class Behaviour : public ::testing::Test {
+class Behaviour : public OneImage {
  protected:
-  void SetUp() override {
-    if (const auto why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
-    ::mkdir(mountpoint_.c_str(), 0755);
-    const auto made = run({"qemu-img", "create", "-q", "-f", "qcow2", image_, "16M"});
-    ASSERT_EQ(made.exit_code, 0) << made.output;
-  }
-
   // The mount must fail with one line that has these words, and leave nothing.
   void expect_refused(const std::vector<std::string>& arguments, const std::string& words) {
     std::vector<std::string> all{"mount"};
@@ -34,10 +27,6 @@ class Behaviour : public ::testing::Test {
     EXPECT_NE(outcome.output.find(words), std::string::npos) << outcome.output;
     EXPECT_NE(run({"mountpoint", "-q", mountpoint_}).exit_code, 0);
   }
-
-  TempDir dir_;
-  std::string image_ = dir_ / "disk.qcow2";
-  std::string mountpoint_ = dir_ / "mnt";
 };
 
 TEST_F(Behaviour, AFileMountpointIsTheDisk) {

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "mount/mounted_image.h"
+#include "mount/scripts.h"
 
 namespace flatimg::test {
 namespace {
@@ -25,15 +26,6 @@ class ImageFolder : public ::testing::Test {
                    "start=32768, size=32768\\n' | sfdisk -q raw; printf old | dd of=raw bs=1M seek=16 conv=notrunc "
                    "status=none; qemu-img convert -O qcow2 raw d.qcow2; rm raw; qemu-img snapshot -c before d.qcow2;"
                    "qemu-img snapshot -c a/b d.qcow2; qemu-io -c 'write -q -P 7 16M 1M' d.qcow2");
-  }
-  static void expect_success(const std::string& script) {
-    const auto outcome = shell(script);
-    EXPECT_EQ(outcome.exit_code, 0) << script << "\n" << outcome.output;
-  }
-  static void expect_failure(const std::string& script, const std::string& words) {
-    const auto outcome = shell(script);
-    EXPECT_NE(outcome.exit_code, 0) << script;
-    EXPECT_NE(outcome.output.find(words), std::string::npos) << script << "\n" << outcome.output;
   }
   static int open_for(const std::string& path, int flags) { return ::open(path.c_str(), flags | O_CLOEXEC); }
 

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "mount/mounted_image.h"
+#include "mount/scripts.h"
 
 namespace flatimg::test {
 
@@ -26,15 +27,6 @@ class MountedTree : public ::testing::Test {
                             pattern + " 0 1M' " + path);
     EXPECT_EQ(made.exit_code, 0) << made.output;
     return path;
-  }
-  static void expect_success(const std::string& script) {
-    const auto outcome = shell(script);
-    EXPECT_EQ(outcome.exit_code, 0) << script << "\n" << outcome.output;
-  }
-  static void expect_failure(const std::string& script, const std::string& words) {
-    const auto outcome = shell(script);
-    EXPECT_NE(outcome.exit_code, 0) << script;
-    EXPECT_NE(outcome.output.find(words), std::string::npos) << script << "\n" << outcome.output;
   }
   /// Closing an image follows some moments behind the close() of its last user.
   void wait_until_closed() const {

@@ -1,32 +1,22 @@
 // What flatimg status tells of a mount that is at work.
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
 #include <regex>
 #include <sstream>
 
-#include "mount/mounted_image.h"
+#include "mount/one_image.h"
 
 namespace flatimg::test {
 namespace {
 
-class Status : public ::testing::Test {
+class Status : public OneImage {
  protected:
-  void SetUp() override {
-    if (const auto why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
-    ::mkdir(mountpoint_.c_str(), 0755);
-    ASSERT_EQ(run({"qemu-img", "create", "-q", "-f", "qcow2", image_, "64M"}).exit_code, 0);
-  }
   void write_some(const MountedImage& mounted) {
     EXPECT_EQ(shell("dd status=none if=/dev/urandom bs=64k count=16 conv=notrunc,fsync of=" + mounted.flat() +
                     "; dd status=none iflag=direct bs=4k count=100 of=/dev/null if=" + mounted.flat())
                   .exit_code,
               0);
   }
-
-  TempDir dir_;
-  std::string image_ = dir_ / "disk.qcow2";
-  std::string mountpoint_ = dir_ / "mnt";
 };
 
 TEST_F(Status, TellsHowLongRequestsTook) {

@@ -13,7 +13,7 @@
 #include <sstream>
 #include <thread>
 
-#include "mount/mounted_image.h"
+#include "mount/one_image.h"
 
 namespace flatimg::test {
 namespace {
@@ -48,14 +48,8 @@ std::string surplus_descriptors(int process) {
   return surplus;
 }
 
-class ConfinedMount : public ::testing::Test {
+class ConfinedMount : public OneImage {
  protected:
-  void SetUp() override {
-    if (const auto why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
-    ::mkdir(mountpoint_.c_str(), 0755);
-    const auto made = run({"qemu-img", "create", "-q", "-f", "qcow2", image_, "16M"});
-    ASSERT_EQ(made.exit_code, 0) << made.output;
-  }
   [[nodiscard]] bool in_mount_table() const {
     return contents_of("/proc/self/mountinfo").find(" " + mountpoint_ + " ") != std::string::npos;
   }
@@ -71,10 +65,6 @@ class ConfinedMount : public ::testing::Test {
     EXPECT_EQ(run({"qemu-img", "convert", "-O", "raw", image_, raw}).exit_code, 0);
     return contents_of(raw).substr(0, count);
   }
-
-  TempDir dir_;
-  std::string image_ = dir_ / "disk.qcow2";
-  std::string mountpoint_ = dir_ / "mnt";
 };
 
 TEST_F(ConfinedMount, IsServedByAConfinedProcessUnderOneThatIsNot) {
@@ -210,9 +200,11 @@ TEST_F(ConfinedMount, AnAbortedConnectionLeavesNoMount) {
   ASSERT_TRUE(mounted.mounted());
   struct stat top {};
   ASSERT_EQ(::stat(mountpoint_.c_str(), &top), 0);
-  const auto aborted = run({"unshare", "-m", "bash", "-c",
-                            "mount -t fusectl none /sys/fs/fuse/connections && echo 1 > /sys/fs/fuse/connections/" +
-                                std::to_string(minor(top.st_dev)) + "/abort"});
+  const auto aborted =
+      run({"unshare", "-m", "bash", "-c",
+           "mountpoint -q /sys/fs/fuse/connections || mount -t fusectl none /sys/fs/fuse/connections; echo 1 > "
+           "/sys/fs/fuse/connections/" +
+               std::to_string(minor(top.st_dev)) + "/abort"});
   if (aborted.exit_code != 0) GTEST_SKIP() << "fusectl cannot be mounted: " << aborted.output;
   expect_gone(mounted);
 }
