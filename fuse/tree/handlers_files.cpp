@@ -60,7 +60,7 @@ Passed<std::unique_ptr<Handle>> open_disk(fuse_req_t request, const NodePtr& nod
   }
   counted->keep();
   info->keep_cache = was_open;  // nobody else has changed it since
-  return std::make_unique<Handle>(std::in_place_type<DiskHandle>, node, *std::move(image), access);
+  return std::make_unique<Handle>(DiskHandle{node, *std::move(image), access});
 }
 
 /// O_DIRECT would ask for aligned memory, which requests do not have; the kernel has dealt with the others.

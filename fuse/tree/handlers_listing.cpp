@@ -55,7 +55,7 @@ using AddEntry = bool (*)(Answer& listing, const NodePtr& directory, const Entry
 bool add_name(Answer& listing, const std::string& name, const Entry& entry, std::uint64_t device) {
   struct stat kind {};
   kind.st_ino = tree_of(listing.request).inode_numbers.shown(device, entry.inode);
-  kind.st_mode = DTTOIF(entry.type);
+  kind.st_mode = static_cast<mode_t>(DTTOIF(entry.type));
   const std::span<char> rest = listing.rest();
   return listing.took(fuse_add_direntry(listing.request, rest.data(), rest.size(), name.c_str(), &kind, entry.next));
 }

@@ -41,7 +41,7 @@ struct FileHandle {
 /// A directory that is being read.
 struct ListHandle {
   struct Close {
-    void operator()(DIR* directory) const { ::closedir(directory); }
+    void operator()(DIR* stream) const { ::closedir(stream); }
   };
   NodePtr node;
   std::unique_ptr<DIR, Close> directory;
