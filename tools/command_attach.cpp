@@ -2,7 +2,6 @@
 #include <memory>
 
 #include "fuse/client.h"
-#include "fuse/confined_look.h"
 #include "fuse/partition_devices.h"
 #include "fuse/serve.h"
 #include "tools/commands.h"
@@ -27,10 +26,7 @@ int run_attach(const AttachArguments& arguments) {
   flat::MountRequest request{arguments.image, "",
                              arguments.partitions ? flat::Partitions::Scan : flat::Partitions::Ignore,
                              *std::move(options), nullptr};
-  const auto find = [&] { return flat::find_encrypted(request.source, request.options); };
-  auto passphrase = passphrase_for(find, request.options.key_file);
-  if (!passphrase) return complain(passphrase.error());
-  request.passphrase = *std::move(passphrase);
+  if (const auto found = add_passphrase(request); !found) return complain(found.error());
   return flat::serve(std::move(request), flat::Run::Background, [&](const std::string& device) {
     if (arguments.partitions) {
       if (const auto added = flat::add_missing_partitions(device); !added) complain(added.error());

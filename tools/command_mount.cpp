@@ -3,7 +3,6 @@
 
 #include <memory>
 
-#include "fuse/confined_look.h"
 #include "fuse/serve.h"
 #include "tools/commands.h"
 #include "tools/passphrase.h"
@@ -53,17 +52,10 @@ Result<flat::MountRequest> request_from(const MountArguments& arguments, flat::U
   return flat::MountRequest{arguments.source, arguments.mountpoint, std::nullopt, std::move(options), nullptr};
 }
 
-/// Now, while this is still the user's own process: in his folder, with his terminal.
-Result<void> find_passphrase(flat::MountRequest& request) {
-  const auto find = [&] { return flat::find_encrypted(request.source, request.options); };
-  TRY(request.passphrase, passphrase_for(find, request.options.key_file));
-  return {};
-}
-
 int run_mount(const MountArguments& arguments) {
   auto request = request_from(arguments, flat::UnknownOption::Refuse);
   if (!request) return complain(request.error());
-  if (const auto found = find_passphrase(*request); !found) return complain(found.error());
+  if (const auto found = add_passphrase(*request); !found) return complain(found.error());
   return flat::serve(*std::move(request), arguments.foreground ? flat::Run::Foreground : flat::Run::Background);
 }
 
@@ -113,7 +105,7 @@ int run_mount_helper(int argc, char** argv) {
   auto request = request_from(arguments->mount, arguments->unknown);
   if (!request) return complain(request.error()), kUsageBit;
   if (!arguments->fake) {
-    if (const auto found = find_passphrase(*request); !found) return complain(found.error()), kMountFailedBit;
+    if (const auto found = add_passphrase(*request); !found) return complain(found.error()), kMountFailedBit;
     return flat::serve(*std::move(request), flat::Run::Background) == 0 ? 0 : kMountFailedBit;
   }
   if (const auto checked = flat::check_request(*request); !checked) return complain(checked.error()), kMountFailedBit;

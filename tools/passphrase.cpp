@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "catalog/encrypted.h"
+#include "fuse/confined_look.h"
 #include "host/key_file.h"
 
 namespace flatimg::tools {
@@ -103,6 +104,12 @@ Result<Secret> ask_passphrase(const std::string& question) {
   if (got <= 0 || typed[static_cast<std::size_t>(got) - 1] != std::byte{'\n'}) return not_answered();
   line.shrink_to(static_cast<std::size_t>(got) - 1);
   return line;
+}
+
+Result<void> add_passphrase(flat::MountRequest& request) {
+  const auto find = [&] { return flat::find_encrypted(request.source, request.options); };
+  TRY(request.passphrase, passphrase_for(find, request.options.key_file));
+  return {};
 }
 
 Result<std::shared_ptr<const Secret>> new_passphrase(const std::string& image, const std::string& key_file) {

@@ -11,6 +11,7 @@
 
 #include "base/secret.h"
 #include "catalog/open.h"
+#include "fuse/serve.h"
 
 namespace flatimg::tools {
 
@@ -26,6 +27,10 @@ Result<std::shared_ptr<const Secret>> passphrase_for(const catalog::OpenRequest&
 
 /// Opens an image with the passphrase that it needs, which is forgotten afterwards.
 Result<catalog::Opened> open_with_passphrase(catalog::OpenRequest request, const std::string& key_file);
+
+/// Gives a mount the passphrase that it needs: now, while this is still the user's own process, in his folder and with
+/// his terminal.
+Result<void> add_passphrase(flat::MountRequest& request);
 
 /// The passphrase for a new image: asked for twice.
 Result<std::shared_ptr<const Secret>> new_passphrase(const std::string& image, const std::string& key_file);

@@ -6,24 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
-#include <functional>
 #include <sstream>
-#include <thread>
 
 #include "mount/mounted_image.h"
+#include "support/soon.h"
 
 namespace flatimg::test {
 namespace {
-
-bool soon(const std::function<bool()>& what) {
-  for (int n = 0; n < 1000; ++n) {
-    if (what()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return false;
-}
 
 std::string without_line_end(std::string text) {
   while (text.ends_with('\n')) text.pop_back();

@@ -6,14 +6,12 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <filesystem>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
-#include <thread>
 
 #include "mount/one_image.h"
+#include "support/soon.h"
 
 namespace flatimg::test {
 namespace {
@@ -24,15 +22,6 @@ std::string status_of(int process, const std::string& name) {
     if (line.rfind(name + ":\t", 0) == 0) return line.substr(name.size() + 2);
   }
   return {};
-}
-
-/// Whether it comes true within ten seconds.
-bool soon(const std::function<bool()>& what) {
-  for (int n = 0; n < 1000; ++n) {
-    if (what()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return false;
 }
 
 /// What a supervisor has open and need not.
