@@ -78,7 +78,8 @@ Result<catalog::CreateRequest> create_request(const ConvertOptions& options, Byt
   }
   if (catalog::makes_encrypted(request)) {
     if (options.compressed) return fail(ErrorKind::BadUsage, "-c: an encrypted image cannot hold compressed data");
-    TRY(request.passphrase, new_passphrase(options.target, options.target_key_file));
+    const bool its_own = !options.target_key_file.empty();
+    TRY(request.passphrase, new_passphrase(options.target, its_own ? options.target_key_file : options.source.key_file));
   }
   return request;
 }
@@ -205,7 +206,7 @@ void add_convert_command(Program& program) {
   add_format_options(*command, options->words);
   command
       ->add_option("--target-key-file", options->target_key_file,
-                   "Passphrase of the new image, with -o encrypt.format=...")
+                   "Passphrase of the new image, with -o encrypt.format=... (default: --key-file)")
       ->type_name("FILE");
   command->add_option("-T,--threads", options->threads, "How many threads read and write")
       ->check(CLI::Range(1u, 16u))

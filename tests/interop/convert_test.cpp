@@ -116,6 +116,9 @@ TEST_F(Convert, EnciphersAndDeciphers) {
            "second", "secret", "other"});
   convert({"-O", "qcow2", "--key-file", "second", "other", "open"});
   must({"qemu-img", "compare", "-q", "source", "open"});
+  convert({"-O", "qcow2", "-o", "encrypt.format=luks,encrypt.iter-time=10", "--key-file", "second", "other", "same"});
+  must({"qemu-img", "compare", "-q", "--object", "secret,id=s,file=second", "--image-opts",
+        "driver=qcow2,file.filename=same,encrypt.key-secret=s", "driver=qcow2,file.filename=source"});
 }
 
 TEST_F(Convert, ReplacesAFileOnlyWhenAllIsThere) {
