@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "host/file_lock.h"
 #include "host/gate.h"
+#include "qcow2/header.h"
 #include "qcow2/set_backing.h"
 
 namespace flatimg::catalog {
@@ -18,6 +19,12 @@ Failure cannot_be_recorded(const std::string& image, const std::string& format) 
 }
 
 }  // namespace
+
+std::optional<std::string> note_on_qemu(const std::string& image, const std::string& backing_format) {
+  if (qcow2::extension::of_backing_format(backing_format) == qcow2::extension::kBackingFormat) return std::nullopt;
+  return fmt::format("{}: QEMU would take what is behind it for raw: show it to QEMU through flatimg only ({})",
+                     shown(image), backing_format);
+}
 
 Result<FoundBacking> open_backing(const BackingRequest& request) {
   TRY(Gate gate, Gate::around(request.image, request.allowed_directories));
@@ -39,6 +46,7 @@ Result<FoundBacking> open_backing(const BackingRequest& request) {
     result.notes.push_back(fmt::format("{}: its format was not given (-F) and is recorded as what it looks like: {}",
                                        shown(request.name), result.opened.format));
   }
+  if (auto note = note_on_qemu(request.image, result.opened.format)) result.notes.push_back(std::move(*note));
   return result;
 }
 

@@ -24,6 +24,9 @@ struct FoundBacking {
   std::vector<std::string> notes;
 };
 
+/// What the user of a qcow2 has to know when QEMU does not know the format of the file behind it; nothing otherwise.
+[[nodiscard]] std::optional<std::string> note_on_qemu(const std::string& image, const std::string& backing_format);
+
 /// Opens it where an image of that name would look for it, through the gate.
 Result<FoundBacking> open_backing(const BackingRequest& request);
 

@@ -124,9 +124,12 @@ Result<Opened> open_image(const OpenRequest& request) {
     reading.access = Access::ReadOnly;
     return open_image(reading);
   }
+  std::vector<std::string> notes;
   if (request.overlay) {
     TRY(const bool there, overlay_exists(*request.overlay));
-    if (!there && request.access == Access::ReadWrite) CHECK(make_overlay(request));
+    if (!there && request.access == Access::ReadWrite) {
+      TRY(notes, make_overlay(request));
+    }
     if (!there && request.access == Access::ReadOnly) {  // nothing was ever written
       OpenRequest without = request;
       without.overlay.reset();
@@ -138,6 +141,7 @@ Result<Opened> open_image(const OpenRequest& request) {
   {
     Opener opener(request, std::move(gate));
     auto opened = opener.open();
+    if (opened) opened->notes.insert(opened->notes.begin(), notes.begin(), notes.end());
     reason = opener.unwritable_part();
     const bool reading_helps = reason && request.read_only_if_need_be && request.behind == Behind::Below;
     if (opened || !reading_helps) return opened;

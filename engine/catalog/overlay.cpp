@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/text.h"
+#include "catalog/backing.h"
 #include "host/gate.h"
 #include "host/new_file.h"
 #include "qcow2/create.h"
@@ -18,7 +19,7 @@ Result<bool> overlay_exists(const std::string& path) {
   return !size.is_zero();
 }
 
-Result<void> make_overlay(const OpenRequest& request) {
+Result<std::vector<std::string>> make_overlay(const OpenRequest& request) {
   const std::string& path = *request.overlay;
   OpenRequest below = request;
   below.overlay.reset();
@@ -40,7 +41,9 @@ Result<void> make_overlay(const OpenRequest& request) {
     return {};
   }();
   if (!made) return Failure(std::move(made.error()).within("overlay " + shown(path)));
-  return {};
+  std::vector<std::string> notes;
+  if (auto note = note_on_qemu(path, opened.format)) notes.push_back(std::move(*note));
+  return notes;
 }
 
 }  // namespace flatimg::catalog

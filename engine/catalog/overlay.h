@@ -10,7 +10,7 @@ Result<bool> overlay_exists(const std::string& path);
 
 /// Makes request.overlay over request.path, where overlay_exists() has said that there is none. The overlay can be
 /// read by its owner only; it is encrypted (LUKS, the same passphrase) when something of the image is. Nothing is left
-/// behind on failure.
-Result<void> make_overlay(const OpenRequest& request);
+/// behind on failure. Returns what the user should know.
+Result<std::vector<std::string>> make_overlay(const OpenRequest& request);
 
 }  // namespace flatimg::catalog

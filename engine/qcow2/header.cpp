@@ -1,6 +1,7 @@
 #include "qcow2/header.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/checked.h"
 #include "base/endian.h"
@@ -179,6 +180,7 @@ Result<void> note_extension(Header& header, const Extension& found) {
       header.backing_format = text_of(payload);
       break;
     case extension::kCrosvmBackingFormat:
+    case extension::kOwnBackingFormat:
       if (!header.backing_format) header.backing_format = text_of(payload);
       break;
     case extension::kDataFile:
@@ -232,6 +234,11 @@ Result<Bytes> read_backing_name(Header& header, Bytes area) {
 }
 
 }  // namespace
+
+std::uint32_t extension::of_backing_format(std::string_view format) {
+  constexpr std::array<std::string_view, 3> kOurs{"sparse", "composite", "zstd"};
+  return std::ranges::find(kOurs, format) != kOurs.end() ? kOwnBackingFormat : kBackingFormat;
+}
 
 Result<ByteCount> header_area(Bytes first_sector) {
   if (first_sector.size() < kV2Length || load_be<std::uint32_t>(first_sector, 0) != kMagic) {

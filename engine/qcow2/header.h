@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/range.h"
@@ -55,6 +56,11 @@ inline constexpr std::uint32_t kFeatureNames = 0x6803F857;
 inline constexpr std::uint32_t kBitmaps = 0x23852875;
 inline constexpr std::uint32_t kCrypto = 0x0537BE77;
 inline constexpr std::uint32_t kDataFile = 0x44415441;
+inline constexpr std::uint32_t kOwnBackingFormat = 0x666C6174;  // "flat": a format by a name that QEMU does not know
+
+/// Where the format of a backing file is recorded. QEMU opens nothing behind a kBackingFormat that it does not know, and
+/// keeps extensions that it does not know. When both are there, kBackingFormat holds: QEMU has changed the backing file.
+[[nodiscard]] std::uint32_t of_backing_format(std::string_view format);
 }  // namespace extension
 
 enum class Compression : unsigned char { Deflate = 0, Zstd = 1 };

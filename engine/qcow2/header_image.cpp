@@ -118,7 +118,9 @@ std::string crypto_pointer(HostRange where) {
 }
 
 void append_extensions(ClusterWriter& cluster, const CreateOptions& options, const TablePlaces& places) {
-  if (options.backing_format) cluster.append_extension(extension::kBackingFormat, *options.backing_format);
+  if (const auto& format = options.backing_format) {
+    cluster.append_extension(extension::of_backing_format(*format), *format);
+  }
   if (options.data_file_name) cluster.append_extension(extension::kDataFile, *options.data_file_name);
   if (places.crypto_header) cluster.append_extension(extension::kCrypto, crypto_pointer(*places.crypto_header));
   if (options.version >= 3 && options.cluster_size > kLargestClusterWithoutFeatureNames) {

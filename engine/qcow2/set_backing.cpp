@@ -61,10 +61,15 @@ class Rewrite {
 struct Places {
   std::size_t end_marker = 0;          // behind the last extension
   bool marked = false;                 // there is a marker, not just the end of the area
-  std::size_t format = 0;              // the extension with the backing format; 0: there is none
+  unsigned formats = 0;                // how many extensions say what format the backing file has
+  std::size_t format = 0;              // the last of them; 0: there is none
   std::size_t format_length = 0;       // of its payload
   std::size_t name = 0, name_end = 0;  // the old backing name; 0: there is none
 };
+
+constexpr bool says_the_format(std::uint32_t type) {
+  return type == extension::kBackingFormat || type == extension::kOwnBackingFormat;
+}
 
 // The header has been parsed, so the list is sound.
 Places find_places(const Bytes& cluster, const Header& header) {
@@ -80,7 +85,8 @@ Places find_places(const Bytes& cluster, const Header& header) {
       places.marked = true;
       break;
     }
-    if (type == extension::kBackingFormat) {
+    if (says_the_format(type)) {
+      ++places.formats;
       places.format = at;
       places.format_length = length;
     }
@@ -91,7 +97,7 @@ Places find_places(const Bytes& cluster, const Header& header) {
 }
 
 void put_extension(Rewrite& rewrite, std::size_t at, std::string_view payload) {
-  rewrite.put(at, extension::kBackingFormat);
+  rewrite.put(at, extension::of_backing_format(payload));
   rewrite.put(at + 4, static_cast<std::uint32_t>(payload.size()));
   rewrite.put(at + kHead, std::string(padded(payload.size()), '\0'));
   rewrite.put(at + kHead, payload);
@@ -117,7 +123,7 @@ std::optional<std::size_t> place_for_name(const Places& places, std::size_t firs
 
 // The format's record is there and has room for the new one.
 bool replace_in_place(Rewrite& rewrite, const Places& places, const BackingRecord& backing) {
-  if (places.format == 0 || padded(places.format_length) != padded(backing.format.size())) return false;
+  if (places.formats != 1 || padded(places.format_length) != padded(backing.format.size())) return false;
   const auto name_at = place_for_name(places, places.end_marker + kHead, backing.name.size(), rewrite.size());
   if (!name_at) return false;
   rewrite.put(*name_at, backing.name);
@@ -138,7 +144,7 @@ bool replace_in_place(Rewrite& rewrite, const Places& places, const BackingRecor
 // The format's record becomes the last one, where the end marker was.
 bool append_format(Rewrite& rewrite, const Places& places, const BackingRecord& backing) {
   const std::size_t format_end = places.end_marker + kHead + padded(backing.format.size()) + kHead;
-  if (places.format != 0) return false;
+  if (places.formats != 0) return false;
   const auto name_at = place_for_name(places, format_end, backing.name.size(), rewrite.size());
   if (!name_at) return false;
   rewrite.put(*name_at, backing.name);
@@ -168,9 +174,9 @@ Result<Rewrite> lay_out_anew(const Bytes& cluster, const Header& header, const s
     store_be(std::span(fresh), at + 4, static_cast<std::uint32_t>(payload.size()));
     std::copy(payload.begin(), payload.end(), fresh.begin() + static_cast<std::ptrdiff_t>(at + kHead));
   };
-  if (backing) append(extension::kBackingFormat, std::as_bytes(std::span(backing->format)));
+  if (backing) append(extension::of_backing_format(backing->format), std::as_bytes(std::span(backing->format)));
   for (const Extension& kept : header.extensions) {
-    if (kept.type != extension::kBackingFormat) append(kept.type, kept.payload);
+    if (!says_the_format(kept.type)) append(kept.type, kept.payload);
   }
   append(extension::kEnd, {});
   const std::size_t name_at = fresh.size();

@@ -72,8 +72,18 @@ TEST_F(SparseMount, IsWrittenThroughAnOverlayThatRecordsItsFormat) {
     expect_takes_a_write(mounted, 77 + round);
     mounted.unmount();
   }
-  expect_runs("qemu-img info -f qcow2 over.qcow2 | grep -q 'backing file format: sparse'");
+  expect_runs("$FLATIMG info over.qcow2 | grep -q 'backing file format: sparse'");
   expect_sound_overlay();
+}
+
+// Formats that QEMU does not know are recorded where it does not look; what it records itself holds.
+TEST_F(SparseMount, HasAnOverlayThatQemuMayPutOverAnotherImage) {
+  const auto made = flatimg({"create", "-f", "qcow2", "-b", image_, "-F", "sparse", dir_ / "over.qcow2"});
+  EXPECT_EQ(made.exit_code, 0) << made.output;
+  EXPECT_NE(made.output.find("QEMU would take what is behind it for raw"), std::string::npos) << made.output;
+  expect_runs(
+      "qemu-img rebase -u -b disk.raw -F raw over.qcow2; $FLATIMG info over.qcow2 | grep -q 'file format: raw'; "
+      "$FLATIMG compare -F raw over.qcow2 disk.raw; qemu-img compare -q over.qcow2 disk.raw");
 }
 
 TEST_F(SparseMount, ThatLiesAboutItsFormatIsOneClearLine) {

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
+
 #include "qcow2/create.h"
 #include "qcow2/qcow2_image.h"
 #include "support/matchers.h"
@@ -37,6 +39,10 @@ std::unique_ptr<MemoryFile> image_of(const Shape& shape) {
   return file;
 }
 
+bool says_the_format(const Extension& found) {
+  return found.type == extension::kBackingFormat || found.type == extension::kOwnBackingFormat;
+}
+
 class Qcow2SetBacking : public ::testing::TestWithParam<Shape> {};
 
 TEST_P(Qcow2SetBacking, RecordsTheNewNameAndKeepsEverythingElse) {
@@ -55,10 +61,10 @@ TEST_P(Qcow2SetBacking, RecordsTheNewNameAndKeepsEverythingElse) {
       EXPECT_EQ(after->header_length, before.header_length);
       std::vector<std::uint32_t> kept;
       for (const Extension& found : before.extensions) {
-        if (found.type != extension::kBackingFormat) kept.push_back(found.type);
+        if (!says_the_format(found)) kept.push_back(found.type);
       }
       for (const Extension& found : after->extensions) {
-        if (found.type != extension::kBackingFormat) {
+        if (!says_the_format(found)) {
           ASSERT_FALSE(kept.empty());
           EXPECT_EQ(found.type, kept.front());
           kept.erase(kept.begin());
@@ -81,7 +87,7 @@ TEST_P(Qcow2SetBacking, ManyTimesOverStaysReadable) {
   const auto file = image_of(GetParam());
   for (unsigned n = 0; n < 40; ++n) {
     const BackingRecord record{std::string(n * 7 % 90 + 1, static_cast<char>('a' + n % 26)),
-                               n % 3 == 0 ? "raw" : "qcow2"};
+                               std::array{"raw", "qcow2", "sparse"}[n % 3]};
     ASSERT_THAT(set_backing(*file, record), Succeeds());
     EXPECT_EQ(read_header(*file)->backing_name, record.name);
     EXPECT_EQ(read_header(*file)->backing_format, record.format);
@@ -90,7 +96,7 @@ TEST_P(Qcow2SetBacking, ManyTimesOverStaysReadable) {
 
 // Each step is on stable storage before the next begins, and each may be cut off at any sector.
 TEST_P(Qcow2SetBacking, ShowsTheOldOrTheNewNameAfterACrash) {
-  for (const char* format : {"raw", "qcow2"}) {
+  for (const char* format : {"raw", "qcow2", "sparse"}) {
     const auto old = image_of(GetParam());
     const Header before = *read_header(*old);
     const auto recording = std::make_shared<test::Recording>();
@@ -118,6 +124,24 @@ TEST_P(Qcow2SetBacking, ShowsTheOldOrTheNewNameAfterACrash) {
         EXPECT_EQ(header->backing_format, format) << "the new name with the old format";
       }
     }
+  }
+}
+
+// QEMU opens no image that records, in its own extension, a format which it does not know.
+TEST_P(Qcow2SetBacking, KeepsFormatsThatQemuDoesNotKnowOutOfItsExtension) {
+  const auto file = image_of(GetParam());
+  const auto types = [&] {
+    std::vector<std::uint32_t> found;
+    const Header header = *read_header(*file);
+    for (const Extension& each : header.extensions) {
+      if (says_the_format(each)) found.push_back(each.type);
+    }
+    return found;
+  };
+  for (const char* format : {"sparse", "raw", "zstd", "composite", "qcow2"}) {
+    ASSERT_THAT(set_backing(*file, BackingRecord{"base", format}), Succeeds());
+    EXPECT_EQ(types(), std::vector{extension::of_backing_format(format)});
+    EXPECT_EQ(read_header(*file)->backing_format, format);
   }
 }
 
