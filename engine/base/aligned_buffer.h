@@ -6,6 +6,7 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <utility>
 
 namespace flatimg {
 
@@ -42,14 +43,19 @@ class AlignedBuffer {
 /// Decoded bytes that several readers share.
 class AlignedBytes {
  public:
-  explicit AlignedBytes(std::size_t bytes) : size_(bytes) { (void)buffer_.at_least(bytes); }
+  AlignedBytes() = default;
+  explicit AlignedBytes(std::size_t bytes) : AlignedBytes(AlignedBuffer(bytes), bytes) {}
+  /// In memory that has room for them.
+  AlignedBytes(AlignedBuffer memory, std::size_t bytes) : buffer_(std::move(memory)), size_(bytes) {}
   [[nodiscard]] std::span<std::byte> bytes() { return buffer_.at_least(size_); }
   [[nodiscard]] std::span<const std::byte> bytes() const { return buffer_.view(size_); }
   [[nodiscard]] std::size_t size() const { return size_; }
+  /// The memory, for other bytes.
+  [[nodiscard]] AlignedBuffer memory() && { return std::move(buffer_); }
 
  private:
   AlignedBuffer buffer_;
-  std::size_t size_;
+  std::size_t size_ = 0;
 };
 
 }  // namespace flatimg

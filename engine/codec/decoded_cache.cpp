@@ -36,6 +36,12 @@ struct DecodedCache::Flight {
 };
 
 class DecodedCache::Shard {
+  struct Block {
+    std::uint64_t key;
+    SharedBytes bytes;
+  };
+  using ByAge = std::list<Block>;  // the latest first
+
  public:
   explicit Shard(ByteCount budget) : budget_(budget) {}
 
@@ -57,27 +63,30 @@ class DecodedCache::Shard {
   }
 
   void land(std::uint64_t key, const std::shared_ptr<Flight>& flight, const Result<SharedBytes>& answer) {
+    ByAge dropped;  // freed behind the lock, as below
     const MutexLock lock(mutex_);
     flight->answer = answer;
     landed_.notify_all();
     const auto found = flights_.find(key);
     if (found != flights_.end() && found->second == flight) {
       flights_.erase(found);
-      if (answer) keep(key, *answer);
+      if (answer) keep(key, *answer, dropped);
     }
   }
 
   void forget(std::uint64_t key) {
+    ByAge dropped;
     const MutexLock lock(mutex_);
     flights_.erase(key);
-    if (const auto found = blocks_.find(key); found != blocks_.end()) drop(found->second);
+    if (const auto found = blocks_.find(key); found != blocks_.end()) drop(found->second, dropped);
   }
 
   void forget_all() {
+    ByAge dropped;
     const MutexLock lock(mutex_);
     flights_.clear();
     blocks_.clear();
-    by_age_.clear();
+    dropped.swap(by_age_);
     kept_ = ByteCount();
   }
 
@@ -90,12 +99,6 @@ class DecodedCache::Shard {
   }
 
  private:
-  struct Block {
-    std::uint64_t key;
-    SharedBytes bytes;
-  };
-  using ByAge = std::list<Block>;  // the latest first
-
   SharedBytes find_locked(std::uint64_t key) REQUIRES(mutex_) {
     const auto found = blocks_.find(key);
     if (found == blocks_.end()) return nullptr;
@@ -110,19 +113,19 @@ class DecodedCache::Shard {
     return *flight->answer;
   }
 
-  void keep(std::uint64_t key, const SharedBytes& bytes) REQUIRES(mutex_) {
+  void keep(std::uint64_t key, const SharedBytes& bytes, ByAge& dropped) REQUIRES(mutex_) {
     const ByteCount memory = memory_of(*bytes);
     if (memory > budget_) return;
-    while (kept_ + memory > budget_) drop(std::prev(by_age_.end()));
+    while (kept_ + memory > budget_) drop(std::prev(by_age_.end()), dropped);
     by_age_.push_front({key, bytes});
     blocks_[key] = by_age_.begin();
     kept_ += memory;
   }
 
-  void drop(ByAge::iterator block) REQUIRES(mutex_) {
+  void drop(ByAge::iterator block, ByAge& dropped) REQUIRES(mutex_) {
     kept_ -= memory_of(*block->bytes);
     blocks_.erase(block->key);
-    by_age_.erase(block);
+    dropped.splice(dropped.end(), by_age_, block);
   }
 
   const ByteCount budget_;

@@ -19,7 +19,7 @@ Result<std::shared_ptr<const AlignedBytes>> Qcow1Image::decode_cluster(std::uint
   thread_local AlignedBuffer stream_memory;
   const auto stream = stream_memory.at_least(stored.length.value());
   CHECK(file_->read(stored.begin, stream));
-  auto cluster = std::make_shared<AlignedBytes>(layout_.cluster().value());
+  auto cluster = blocks_.block(layout_.cluster().value());
   if (auto decoded = inflate_exactly(stream, cluster->bytes()); !decoded) {
     return Failure(
         std::move(decoded.error())

@@ -17,6 +17,7 @@ namespace {
 constexpr ByteCount kLargestPage{4096};
 
 ByteCount decoded_share(ByteCount cache) { return ByteCount(cache.value() / 4); }
+ByteCount kept_share(ByteCount cache) { return ByteCount(cache.value() / 16 * 3); }  // the rest is being decoded
 
 // Pages are aligned, so they are no larger than the alignment of any table that is there or may come.
 ByteCount page_size(const Header& header, const L1Table& table) {
@@ -40,7 +41,8 @@ Qcow1Image::Qcow1Image(std::unique_ptr<HostFile> file, Header header, const L1Ta
       tables_(static_cast<std::uint64_t>(std::ranges::count_if(table.words, [](auto word) { return word != 0; }))),
       l2_(*file_, page_size(header_, table), options.cache_size - decoded_share(options.cache_size)),
       free_space_(*file_, layout_.cluster()),
-      decoded_(decoded_share(options.cache_size)),
+      blocks_(decoded_share(options.cache_size)),
+      decoded_(kept_share(options.cache_size)),
       flusher_([this] { return write_back(); }, options.flush_interval) {
   traits_.format = "qcow";
   traits_.unit = layout_.cluster();

@@ -19,6 +19,7 @@
 #include "base/secret.h"
 #include "cache/flusher.h"
 #include "cache/table_cache.h"
+#include "codec/block_pool.h"
 #include "codec/decoded_cache.h"
 #include "image/image.h"
 #include "qcow1/encryption.h"
@@ -145,6 +146,7 @@ class Qcow1Image final : public Image {
   std::atomic<std::uint64_t> tables_;  // how many there are
   TableCache l2_;
   FreeSpace free_space_;
+  BlockPool blocks_;  // what decoded_ keeps, and what is being decoded
   DecodedCache decoded_;
 
   Mutex tables_mutex_{Rank::ImageState};

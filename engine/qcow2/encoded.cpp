@@ -21,7 +21,7 @@ Result<std::shared_ptr<const AlignedBytes>> Qcow2Image::decode_cluster(std::uint
   thread_local AlignedBuffer stream_memory;
   const auto stream = stream_memory.at_least(range.length.value());
   CHECK(file_->read(range.at, stream));
-  auto cluster = std::make_shared<AlignedBytes>(layout_.cluster().value());
+  auto cluster = blocks_.block(layout_.cluster().value());
   auto decoded = header_.compression == Compression::Zstd ? inflate_zstd_exactly(stream, cluster->bytes())
                                                           : inflate_exactly(stream, cluster->bytes());
   if (!decoded) {

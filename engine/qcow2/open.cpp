@@ -22,6 +22,7 @@ constexpr ByteCount kPage{4096};
 // The shares of cache-size: most goes to L2 pages, a sixteenth to refcounts, a quarter to decoded clusters.
 ByteCount refcount_share(ByteCount cache) { return ByteCount(cache.value() / 16); }
 ByteCount decoded_share(ByteCount cache) { return ByteCount(cache.value() / 4); }
+ByteCount kept_share(ByteCount cache) { return ByteCount(cache.value() / 16 * 3); }  // the rest is being decoded
 ByteCount l2_share(ByteCount cache) { return cache - refcount_share(cache) - decoded_share(cache); }
 
 }  // namespace
@@ -59,7 +60,8 @@ Qcow2Image::Qcow2Image(std::unique_ptr<HostFile> file, Header header, std::uniqu
       l2_(*file_, std::min(kPage, header_.cluster()), l2_share(options.cache_size)),
       free_space_(*file_, header_, refcount_share(options.cache_size)),
       stream_space_(free_space_, header_.cluster()),
-      decoded_(decoded_share(options.cache_size)),
+      blocks_(decoded_share(options.cache_size)),
+      decoded_(kept_share(options.cache_size)),
       flusher_([this] { return write_back(); }, options.flush_interval) {
   traits_.format = "qcow2";
   traits_.unit = layout_.cluster();

@@ -22,6 +22,7 @@
 
 #include "base/secret.h"
 #include "cache/flusher.h"
+#include "codec/block_pool.h"
 #include "codec/decoded_cache.h"
 #include "image/image.h"
 #include "qcow2/encryption.h"
@@ -189,6 +190,7 @@ class Qcow2Image final : public Image {
   TableCache l2_;
   FreeSpace free_space_;
   StreamSpace stream_space_;
+  BlockPool blocks_;  // what decoded_ keeps, and what is being decoded
   DecodedCache decoded_;
 
   Mutex tables_mutex_{Rank::ImageState};

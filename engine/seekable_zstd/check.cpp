@@ -127,7 +127,7 @@ class DataCheck {
   }
   Result<void> try_frame(std::size_t index) {
     try {
-      CHECK(decode_frame(file_, frames_.frame(index)));
+      CHECK(decode_frame(file_, frames_.frame(index), blocks_));
       return {};
     } catch (const std::bad_alloc&) {  // must not leave a thread
       return fail(ErrorKind::NoMemory, "{}: no memory to decode a frame", file_.name());
@@ -137,10 +137,10 @@ class DataCheck {
   HostFile& file_;
   const Frames& frames_;
   std::size_t threads_ = 1;
+  BlockPool blocks_{kMemory};
 };
 
-// --- frames that are too large to be decoded one by one
-// ---------------------------------------------------------------
+// --- frames that are too large to be decoded one by one --------------------------------------------------------------
 
 bool too_large(const Result<Checked>& checked) { return !checked && checked.error().kind == ErrorKind::Limit; }
 

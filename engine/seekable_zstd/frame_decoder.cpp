@@ -29,12 +29,12 @@ Result<void> judge_header(HostFile& file, const Frame& frame, std::span<const st
 
 }  // namespace
 
-Result<std::shared_ptr<const AlignedBytes>> decode_frame(HostFile& file, const Frame& frame) {
-  AlignedBuffer memory;
-  const auto stored = memory.at_least(frame.stored.length.value());
+Result<std::shared_ptr<const AlignedBytes>> decode_frame(HostFile& file, const Frame& frame, BlockPool& blocks) {
+  const auto read = blocks.block(frame.stored.length.value());
+  const auto stored = read->bytes();
   CHECK(file.read(frame.stored.begin, stored));
   CHECK(judge_header(file, frame, stored));
-  auto content = std::make_shared<AlignedBytes>(frame.content.value());
+  auto content = blocks.block(frame.content.value());
   const auto decoded = inflate_zstd_frame(stored, content->bytes());
   if (!decoded) return damaged(file, frame, decoded.error().text);
   if (*decoded != frame.content.value()) {

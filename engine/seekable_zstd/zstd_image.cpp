@@ -46,6 +46,7 @@ ByteCount largest_frame(ByteCount cache_size) { return std::min(ByteCount(cache_
 ZstdImage::ZstdImage(std::unique_ptr<HostFile> file, FileFrames frames, OpenOptions options)
     : file_(std::move(file)),
       frames_(std::move(frames)),
+      blocks_(options.cache_size),
       decoded_(half_of(options.cache_size)),
       decoding_(frames_at_once(options.cache_size, frames_.frames.largest())),
       ahead_(frames_.frames.count(), frames_ahead(options.cache_size, frames_.frames.largest()),
@@ -74,7 +75,7 @@ Result<std::shared_ptr<const AlignedBytes>> ZstdImage::decode(const Encoded& enc
 Result<SharedBytes> ZstdImage::decode_frame_at(std::uint64_t index) {
   return decoded_.get_or_decode(index, [&] {
     const Turn turn(decoding_);
-    return decode_frame(*file_, frames_.frames.frame(index));
+    return decode_frame(*file_, frames_.frames.frame(index), blocks_);
   });
 }
 

@@ -11,6 +11,7 @@
 #include <semaphore>
 #include <string>
 
+#include "codec/block_pool.h"
 #include "codec/decode_ahead.h"
 #include "codec/decoded_cache.h"
 #include "image/image.h"
@@ -51,6 +52,7 @@ class ZstdImage final : public Image {
   std::unique_ptr<HostFile> file_;
   FileFrames frames_;
   Traits traits_;
+  BlockPool blocks_;  // what decoded_ keeps, and what is being decoded
   DecodedCache decoded_;
   std::counting_semaphore<> decoding_;  // one for each frame that may be decoded at the same time
   DecodeAhead ahead_;                   // last: its threads use all of the above
