@@ -16,9 +16,9 @@ class Crashes {
     const std::vector<test::Operation> operations = record();
     std::mt19937_64 random(7);
     std::size_t states = 0;
-    test::for_each_crash_state(*image_.file(), operations, 6, random, [&](test::CrashState state) {
+    test::for_each_crash_state({image_.file().get()}, operations, {}, random, [&](test::CrashState state) {
       ++states;
-      image_.expect_repairable(*state.file);
+      image_.expect_repairable(state.file());
       return !::testing::Test::HasFailure();
     });
     return states;

@@ -116,13 +116,13 @@ class Qcow2SwitchCrash : public ::testing::TestWithParam<Setting> {
 
   void judge(CrashState state) {
     ++states_;
-    auto header = qcow2::read_header(*state.file);
+    auto header = qcow2::read_header(state.file());
     ASSERT_TRUE(header) << header.error().text;
-    const auto report = qcow2::check(*state.file, *header);
+    const auto report = qcow2::check(state.file(), *header);
     ASSERT_TRUE(report) << report.error().text;
     EXPECT_EQ(report->corruptions, 0u) << testing::PrintToString(report->sentences);
     EXPECT_EQ(report->check_errors, 0u);
-    const Sight found = look(*state.file);
+    const Sight found = look(state.file());
     bool known = false;
     for (std::size_t n = 0; n < sights_.size(); ++n) {
       const bool next_was_done = n + 1 < sights_.size() && sights_[n + 1].done <= state.covered;
@@ -130,8 +130,8 @@ class Qcow2SwitchCrash : public ::testing::TestWithParam<Setting> {
     }
     EXPECT_TRUE(known) << "a disk of " << found.disk.size() << " bytes, neither old nor new, between operations "
                        << state.covered << " and " << state.end;
-    if (states_ % 50 == 0) ask_qemu(*state.file);
-    const auto disk = open_for_writing(state.file->copy());
+    if (states_ % 50 == 0) ask_qemu(state.file());
+    const auto disk = open_for_writing(state.file().copy());
     ASSERT_NE(disk, nullptr);
     EXPECT_TRUE(disk->writable());
     EXPECT_TRUE(disk->write(GuestOffset(0), Bytes(std::min<std::size_t>(found.disk.size(), 70000), std::byte{1})));
@@ -159,7 +159,7 @@ class Qcow2SwitchCrash : public ::testing::TestWithParam<Setting> {
     }
     ASSERT_TRUE(disk->close());
     std::mt19937_64 random(17);
-    test::for_each_crash_state(*start_, recording_->operations(), 4, random, [&](CrashState state) {
+    test::for_each_crash_state({start_.get()}, recording_->operations(), {}, random, [&](CrashState state) {
       judge(std::move(state));
       return !HasFailure();
     });

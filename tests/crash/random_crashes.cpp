@@ -52,8 +52,8 @@ void expect_allowed(std::span<const std::byte> content, const Allowed& allowed, 
 
 void RandomCrashes::judge(CrashState state, const SectorHistory& history) {
   ++states_;
-  judge_file(*state.file);
-  const auto disk = open(state.file->copy());
+  judge_file(state.file());
+  const auto disk = open(state.file().copy());
   ASSERT_NE(disk, nullptr);
   ASSERT_TRUE(disk->writable()) << disk->traits().read_only_reason;
   std::vector<std::byte> content(disk->size().value());
@@ -61,7 +61,7 @@ void RandomCrashes::judge(CrashState state, const SectorHistory& history) {
   expect_allowed(content, history.allowed(start_, state.covered, state.end),
                  fmt::format(" after a crash between operations {} and {}", state.covered, state.end));
   if (failed()) return;
-  judge_content(*state.file, content);
+  judge_content(state.file(), content);
   ASSERT_THAT(disk->write(GuestOffset(0), std::vector<std::byte>(70000, std::byte{1})), Succeeds());
   ASSERT_THAT(disk->close(), Succeeds());
 }
@@ -75,7 +75,7 @@ void RandomCrashes::work_and_crash(std::mt19937_64& random) {
   ASSERT_THAT(disk->close(), Succeeds());
   history.flushed(recording->operations().size());
   disk.reset();
-  for_each_crash_state(*start_file_, recording->operations(), 6, random, [&](CrashState state) {
+  for_each_crash_state({start_file_.get()}, recording->operations(), {}, random, [&](CrashState state) {
     judge(std::move(state), history);
     return !failed();
   });
