@@ -2,6 +2,7 @@
 //
 // What the first argument is decides: a command; nothing that is one, and then `flatimg SOURCE MOUNTPOINT` stands for
 // `flatimg mount SOURCE MOUNTPOINT`, which is how mount.fuse3 calls the program.
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -99,6 +100,7 @@ int run(int argc, char** argv) {
 }  // namespace flatimg::tools
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like others, which cleans up after itself
   try {
     return flatimg::tools::run(argc, argv);
   } catch (const std::bad_alloc&) {

@@ -149,6 +149,15 @@ TEST_F(Convert, LeavesNothingWhereDataCannotBeRead) {
   EXPECT_EQ(names(), before);
 }
 
+TEST_F(Convert, LeavesNothingWhereAFileMayNotGrow) {
+  make_source("source");
+  const std::string before = names();
+  const auto limited = in_directory({"sh", "-c", "ulimit -f 100; exec " FLATIMG_PROGRAM " convert -O qcow2 source target"});
+  EXPECT_EQ(limited.exit_code, 1);
+  EXPECT_NE(limited.output.find("File too large"), std::string::npos) << limited.output;
+  EXPECT_EQ(names(), before);
+}
+
 TEST_F(Convert, DoesNotReplaceWhatSomebodyHasOpen) {
   make_source("source");
   make_source("target");

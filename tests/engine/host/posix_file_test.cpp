@@ -3,8 +3,11 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <limits.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <csignal>
 
 #include "support/matchers.h"
 #include "support/process.h"
@@ -49,6 +52,22 @@ TEST_F(PosixFile, WritesPartsOneBehindTheOther) {
   const std::array parts = {bytes_of("ab"), bytes_of(""), bytes_of("c")};
   EXPECT_THAT(file->write(HostOffset(1), parts), Succeeds());
   EXPECT_EQ(all(), "0abc456789");
+}
+
+// The host writes up to the limit and says so; only the next try is an error.
+TEST_F(PosixFile, TakesAShortWriteForNoWholeOne) {
+  const auto file = with("");
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit small{6000, before.rlim_max};
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const auto written = file->write(HostOffset(1000), std::vector(8000, std::byte{'x'}));
+  EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, handler);
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().os_error, EFBIG);
+  EXPECT_EQ(all().size(), 6000u);  // it was a short one
 }
 
 TEST_F(PosixFile, WritesMorePartsThanOneSystemCallTakes) {
