@@ -16,6 +16,7 @@ Repeated Repeated::word_from(std::uint32_t word, ByteCount into) {
 
 // Doubles what is there already.
 void Repeated::fill(std::span<std::byte> out) const {
+  if (out.empty()) return;
   std::size_t done = std::min(out.size(), bytes.size());
   std::memcpy(out.data(), bytes.data(), done);
   while (done < out.size()) {

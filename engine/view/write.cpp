@@ -121,6 +121,7 @@ Result<bool> Disk::all_zero(GuestRange range) {
 // What is kept on one side of a write, read into `memory`; empty when it is zero and the host shows zeroes anyway.
 Result<std::span<const std::byte>> Disk::kept_bytes(GuestRange around, std::span<std::byte> memory,
                                                     const Placement& where) {
+  if (around.empty()) return std::span<const std::byte>{};
   const GuestRange visible = intersection(around, whole_disk());
   if (where.reads_zero) {
     TRY(const bool zeroes, all_zero(visible));

@@ -8,9 +8,12 @@
 #include <random>
 #include <thread>
 
-#include "catalog/open.h"
+#include "qcow2/qcow2_image.h"
+#include "support/dawdling_file.h"
 #include "support/disk_model.h"
 #include "support/from_environment.h"
+#include "support/matchers.h"
+#include "support/memory_file.h"
 #include "support/process.h"
 #include "support/temp_dir.h"
 #include "view/disk.h"
@@ -18,10 +21,13 @@
 namespace flatimg {
 namespace {
 
+using test::MemoryFile;
+
 constexpr unsigned kThreads = 8;
 constexpr std::uint64_t kPrivate = 1 << 20;
 constexpr std::uint64_t kShared = 4 << 20;
 constexpr std::uint64_t kSector = 512;
+constexpr int kOperations = 1000;  // of a thread, between two looks at everything
 
 class Worker {
  public:
@@ -119,12 +125,22 @@ void run_threads(std::vector<std::unique_ptr<Image>> chain, std::uint64_t seed) 
   for (unsigned n = 0; n < kThreads; ++n) workers.push_back(std::make_unique<Worker>(disk, n, seed));
   for (int round = 0; round < 2; ++round) {
     std::vector<std::thread> threads;
-    for (auto& worker : workers) threads.emplace_back([&worker] { worker->work(150); });
+    for (auto& worker : workers) threads.emplace_back([&worker] { worker->work(kOperations); });
     for (auto& thread : threads) thread.join();
     for (auto& worker : workers) worker->verify();
   }
   const auto closed = disk.close();
   EXPECT_TRUE(closed) << closed.error().text;
+}
+
+Result<std::unique_ptr<qcow2::Qcow2Image>> open_dawdling(const std::shared_ptr<MemoryFile>& file) {
+  TRY(qcow2::Header header, qcow2::read_header(*file));
+  qcow2::OpenOptions options;
+  options.writable = true;
+  options.cache_size = 64_KiB;  // pages come and go
+  options.flush_interval = std::chrono::milliseconds(1);
+  auto dawdling = std::make_unique<test::DawdlingFile>(file);
+  return qcow2::Qcow2Image::open(std::move(dawdling), std::move(header), nullptr, nullptr, options);
 }
 
 class Qcow2Threads : public ::testing::TestWithParam<std::string> {};
@@ -138,13 +154,15 @@ TEST_P(Qcow2Threads, EachSeesItsOwnWrites) {
   const auto made = test::run({"qemu-img", "create", "-q", "-f", "qcow2", "-o", GetParam(), image,
                                std::to_string(kShared + kThreads * kPrivate)});
   ASSERT_EQ(made.exit_code, 0) << made.output;
-  catalog::OpenRequest request;
-  request.path = image;
-  request.cache_size = 64_KiB;  // pages come and go
-  request.flush_interval = std::chrono::milliseconds(1);
-  auto opened = catalog::open_image(request);
+  const std::string contents = test::contents_of(image);
+  const std::shared_ptr<MemoryFile> file = MemoryFile::containing(test::bytes_of(contents));
+  auto opened = open_dawdling(file);
   ASSERT_TRUE(opened) << opened.error().text;
-  run_threads(std::move(opened->chain), seed);
+  std::vector<std::unique_ptr<Image>> chain;
+  chain.push_back(*std::move(opened));
+  run_threads(std::move(chain), seed);
+  const auto bytes = file->contents();
+  dir.write("image.qcow2", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   const auto check = test::run({"qemu-img", "check", image});
   EXPECT_EQ(check.exit_code, 0) << check.output;
 }
