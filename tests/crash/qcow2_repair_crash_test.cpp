@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "crash/crash_states.h"
+#include "support/figures.h"
 #include "support/repaired_image.h"
 
 namespace flatimg {
@@ -42,7 +43,7 @@ TEST(Qcow2RepairCrash, LeavesAnImageThatCanBeRepairedAgain) {
     states += Crashes(damage).enumerate();
     if (HasFailure()) break;
   }
-  RecordProperty("states", std::to_string(states));
+  test::add_figure("crash states", states);
   EXPECT_GT(states, 1000u);
 }
 

@@ -17,6 +17,7 @@
 #include "qcow2/create.h"
 #include "qcow2/qcow2_image.h"
 #include "qcow2/snapshot_table.h"
+#include "support/figures.h"
 #include "support/from_environment.h"
 #include "support/image_oracle.h"
 #include "support/matchers.h"
@@ -356,9 +357,9 @@ class Qcow2ShortWorkloads : public ::testing::TestWithParam<Setting> {
     }
   }
   void report() {
-    RecordProperty("workloads", std::to_string(workloads_));
-    RecordProperty("states", std::to_string(states_));
-    RecordProperty("qemu", std::to_string(asked_));
+    test::add_figure("workloads with power cuts", workloads_);
+    test::add_figure("crash states", states_);
+    test::add_figure("crash states that QEMU checked and read", asked_);
   }
 
   std::uint64_t cluster_ = 0;

@@ -10,6 +10,7 @@
 #include "qcow2/qcow2_image.h"
 #include "qcow2/snapshot_table.h"
 #include "support/faulty_file.h"
+#include "support/figures.h"
 #include "support/process.h"
 #include "support/temp_dir.h"
 #include "view/disk.h"
@@ -163,7 +164,7 @@ class Qcow2SwitchCrash : public ::testing::TestWithParam<Setting> {
       judge(std::move(state));
       return !HasFailure();
     });
-    RecordProperty("states", std::to_string(states_));
+    test::add_figure("crash states", states_);
   }
 
   struct Known {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "support/figures.h"
 #include "support/from_environment.h"
 #include "support/matchers.h"
 
@@ -90,7 +91,7 @@ void RandomCrashes::crash_workloads(std::uint64_t first_seed) {
     make_start(random);
     if (!failed()) work_and_crash(random);
   }
-  ::testing::Test::RecordProperty("states", static_cast<int>(states_));
+  add_figure("crash states", states_);
 }
 
 }  // namespace flatimg::test

@@ -21,6 +21,7 @@
 #include "qcow2/qcow2_image.h"
 #include "raw/raw_image.h"
 #include "support/faulty_file.h"
+#include "support/figures.h"
 #include "support/from_environment.h"
 #include "support/image_oracle.h"
 #include "support/memory_file.h"
@@ -365,8 +366,8 @@ TEST_P(Qcow2Fault, IsReportedHonestlyAndDoesNoHarm) {
   fail_every_call(Role::Image);
   if (files_.base) fail_every_call(Role::Base);
   if (files_.data) fail_every_call(Role::Data);
-  RecordProperty("runs", std::to_string(runs_));
-  RecordProperty("calls", std::to_string(calls_));
+  test::add_figure("workloads with a failing host call", runs_);
+  test::add_figure("host calls that were failed", calls_);
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "support/faulty_file.h"
+#include "support/figures.h"
 #include "support/repaired_image.h"
 
 namespace flatimg {
@@ -54,7 +55,7 @@ TEST(Qcow2RepairFault, IsReportedAndDoesNoHarm) {
     calls += Faults(damage).fail_every_call();
     if (HasFailure()) break;
   }
-  RecordProperty("calls", std::to_string(calls));
+  test::add_figure("host calls that were failed", calls);
   EXPECT_GT(calls, 500u);
 }
 

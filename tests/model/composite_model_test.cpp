@@ -9,6 +9,7 @@
 #include "catalog/open.h"
 #include "support/composite_builder.h"
 #include "support/disk_model.h"
+#include "support/figures.h"
 #include "support/from_environment.h"
 #include "support/matchers.h"
 #include "support/process.h"
@@ -224,12 +225,14 @@ TEST_F(CompositeModel, RandomOperationsShowWhatPlainBytesShow) {
   SCOPED_TRACE("FLATIMG_SEED=" + std::to_string(seed_));
   auto disk = open("disk", Access::ReadWrite);
   compare(*disk, {GuestOffset(0), model_->size()});
-  for (std::uint64_t n = from_environment("FLATIMG_OPERATIONS", 3000); n > 0 && !HasFailure(); --n) step(disk);
+  const std::uint64_t operations = from_environment("FLATIMG_OPERATIONS", 3000);
+  for (std::uint64_t n = 0; n < operations && !HasFailure(); ++n) step(disk);
   compare(*disk, {GuestOffset(0), model_->size()});
   expect_holes_are_zero(*disk);
   ASSERT_THAT(disk->close(), Succeeds());
   disk.reset();
   judge_parts();
+  test::add_figure("operations against a model", operations);
 }
 
 // The same disk behind an overlay, which takes all changes.

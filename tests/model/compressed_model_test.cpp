@@ -11,6 +11,7 @@
 #include "qcow2/create.h"
 #include "support/disk_model.h"
 #include "support/forwarding_file.h"
+#include "support/figures.h"
 #include "support/from_environment.h"
 #include "support/image_oracle.h"
 #include "support/matchers.h"
@@ -197,6 +198,7 @@ TEST_P(CompressedModel, KeepsEveryByteAndEveryCounter) {
   EXPECT_TRUE(std::ranges::equal(all, model_.all()));
   close_and_judge();
   judge_with_qemu();
+  test::add_figure("operations against a model", operations);
 }
 
 INSTANTIATE_TEST_SUITE_P(

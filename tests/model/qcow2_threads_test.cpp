@@ -11,6 +11,7 @@
 #include "qcow2/qcow2_image.h"
 #include "support/dawdling_file.h"
 #include "support/disk_model.h"
+#include "support/figures.h"
 #include "support/from_environment.h"
 #include "support/matchers.h"
 #include "support/memory_file.h"
@@ -165,6 +166,7 @@ TEST_P(Qcow2Threads, EachSeesItsOwnWrites) {
   dir.write("image.qcow2", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   const auto check = test::run({"qemu-img", "check", image});
   EXPECT_EQ(check.exit_code, 0) << check.output;
+  test::add_figure("operations of eight threads at once", 2 * kThreads * kOperations);
 }
 
 INSTANTIATE_TEST_SUITE_P(Layouts, Qcow2Threads,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "catalog/open.h"
+#include "support/figures.h"
 #include "support/from_environment.h"
 #include "support/matchers.h"
 #include "support/process.h"
@@ -145,7 +146,7 @@ void RandomWork::one_operation() {
 }
 
 void RandomWork::work_on(const std::string& image) {
-  const std::uint64_t operations = from_environment("FLATIMG_OPERATIONS", 300);
+  const std::uint64_t operations = from_environment("FLATIMG_OPERATIONS", 1000);
   for (int round = 0; round < 3; ++round) {
     open(image);
     for (std::uint64_t n = 0; n < operations && !failed(); ++n) operate();
@@ -156,6 +157,7 @@ void RandomWork::work_on(const std::string& image) {
     judge();
     if (::testing::Test::HasFailure()) return;
   }
+  add_figure("operations against a model", 3 * operations);
 }
 
 }  // namespace flatimg::test

@@ -1,18 +1,18 @@
 // Many writes in flight, and the death of the helper: what was acknowledged by fsync is there, nobody's bytes end up
 // elsewhere, the image needs no repair.
-#include <fcntl.h>
+//
+// FLATIMG_SEED chooses other writes, FLATIMG_KILLS how often the helper dies.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <atomic>
 #include <chrono>
-#include <cstring>
-#include <random>
 #include <thread>
 
 #include "mount/mounted_image.h"
+#include "mount/numbered_blocks.h"
+#include "support/figures.h"
+#include "support/from_environment.h"
 
 namespace flatimg::test {
 namespace {
@@ -62,73 +62,33 @@ INSTANTIATE_TEST_SUITE_P(Flights, WritesInFlight,
 
 // --- death of the helper --------------------------------------------------------------------------------------------
 
-constexpr std::size_t kBlock = 4096;
-constexpr std::size_t kBlocks = 4096;  // 16 MiB
-
-// Each block is filled with a number that grows; what may be found after the kill is between the last number that an
-// fsync covered and the last one that was begun.
-class KilledHelper : public ::testing::Test {
- protected:
-  void write_until_it_dies(const std::string& flat) {
-    const int fd = ::open(flat.c_str(), O_RDWR | O_CLOEXEC);
-    ASSERT_GE(fd, 0);
-    std::vector<std::uint64_t> block(kBlock / sizeof(std::uint64_t));
-    for (std::uint64_t n = 1;; ++n) {
-      const std::size_t at = random_() % kBlocks;
-      std::fill(block.begin(), block.end(), ++number_);
-      begun_[at] = number_;
-      if (::pwrite(fd, block.data(), kBlock, static_cast<off_t>(at * kBlock)) != static_cast<ssize_t>(kBlock)) break;
-      if (n % 16 == 0) {
-        const auto covered = begun_;
-        if (::fsync(fd) != 0) break;
-        synced_ = covered;
-      }
-    }
-    ::close(fd);
-  }
-
-  void expect_old_or_new(const std::string& flat) {
-    const std::string content = contents_of(flat);
-    ASSERT_EQ(content.size(), kBlock * kBlocks);
-    for (std::size_t at = 0; at < kBlocks; ++at) {
-      std::uint64_t found = 0;
-      std::memcpy(&found, content.data() + at * kBlock, sizeof found);
-      EXPECT_GE(found, synced_[at]) << "block " << at << " lost what was fsynced";
-      EXPECT_LE(found, begun_[at]) << "block " << at;
-      begun_[at] = synced_[at] = found;
-    }
-  }
-
-  std::mt19937_64 random_{99};
-  std::uint64_t number_ = 0;
-  std::vector<std::uint64_t> begun_ = std::vector<std::uint64_t>(kBlocks);
-  std::vector<std::uint64_t> synced_ = std::vector<std::uint64_t>(kBlocks);
-};
-
-TEST_F(KilledHelper, LeavesAnImageWithoutErrorsAndEveryFsyncedByte) {
+TEST(KilledHelper, LeavesAnImageWithoutErrorsAndEveryFsyncedByte) {
   if (const auto why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
   TempDir dir;
   const std::string image = dir / "disk.qcow2";
   ::mkdir((dir / "mnt").c_str(), 0755);
   ASSERT_EQ(run({"qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=4k", image, "16M"}).exit_code, 0);
-  for (int kill = 0; kill < 30 && !HasFailure(); ++kill) {
+  NumberedBlocks blocks(from_environment("FLATIMG_SEED", 99));
+  const std::uint64_t kills = from_environment("FLATIMG_KILLS", 30);
+  for (std::uint64_t kill = 0; kill < kills && !::testing::Test::HasFailure(); ++kill) {
     {
       MountedImage mounted(image, dir / "mnt", {"flush-interval=1"});
       ASSERT_TRUE(mounted.mounted());
-      expect_old_or_new(mounted.flat());
+      blocks.expect_old_or_new(mounted.flat());
       const int pid = mounted.daemon();
       ASSERT_GT(pid, 0);
-      std::thread killer([&, after = 20 + random_() % 400] {
+      std::thread killer([&, after = 20 + blocks.random()() % 400] {
         std::this_thread::sleep_for(std::chrono::milliseconds(after));
         ::kill(pid, SIGKILL);
       });
-      write_until_it_dies(mounted.flat());
+      blocks.write_until_it_fails(mounted.flat());
       killer.join();
       mounted.clear_dead_mount();
     }
     const auto check = run({"qemu-img", "check", image});
     EXPECT_TRUE(check.exit_code == 0 || check.exit_code == 3) << check.output;
   }
+  add_figure("kills of a mount's worker", kills);
 }
 
 }  // namespace
