@@ -18,6 +18,7 @@ std::string stats_json(const Exported& exported) {
   if (!exported.written.empty()) stats["written-file"] = exported.written;
   stats.update(Json{{"pid", getpid()}, {"open-files", exported.open_files.load()}});
   stats.update(requests_json(exported.counters));
+  stats.update(writing_json(exported.disk.writable(), exported.disk.corruption()));
   stats.update(
       Json{{"image", counters_json(exported.disk.counters())}, {"sandbox", sandbox_json(exported.confinement)}});
   return as_text(stats);
@@ -25,11 +26,13 @@ std::string stats_json(const Exported& exported) {
 
 std::string info_json(const Exported& exported) {
   const auto described = exported.look.describe();
+  const auto corruption = exported.disk.corruption();
   Json json = described ? image_json(*described) : Json::object();
   json.update(Json{{"filename", exported.source},
                    {"format", exported.format},
                    {"virtual-size", exported.disk.size().value()},
-                   {"read-only", !exported.disk.writable()},
+                   {"read-only", !exported.disk.writable() || corruption},
+                   {"corrupt", corruption.has_value()},
                    {"mountpoint", exported.mountpoint}});
   if (const auto table = partitions::read_table(exported.disk)) json["partition-table"] = partitions_json(*table);
   return as_text(json);

@@ -25,6 +25,7 @@ void open_flat_file(fuse_req_t request, fuse_file_info* handle) {
   const bool writes = wants_to_write(*handle);
   // Also for root, whom permission bits do not stop.
   if (writes && !exported.disk.writable()) return void(fuse_reply_err(request, EACCES));
+  if (writes && exported.disk.corruption()) return void(fuse_reply_err(request, EROFS));
   if (writes) {
     if (const auto claimed = exported.claims.add({}); !claimed) return reply_error(request, claimed.error());
   }

@@ -14,6 +14,12 @@ Json counters_json(const Counters& counters) {
   return json;
 }
 
+Json writing_json(bool writable, const std::optional<std::string>& corruption) {
+  Json json{{"writable", writable && !corruption}, {"corrupt", corruption.has_value()}};
+  if (corruption) json["corruption"] = *corruption;
+  return json;
+}
+
 Json image_json(const ImageInfo& info) {
   Json json{{"filename", info.filename},
             {"format", info.format},
@@ -24,6 +30,7 @@ Json image_json(const ImageInfo& info) {
   if (info.full_backing_name) json["full-backing-filename"] = *info.full_backing_name;
   if (info.backing_format) json["backing-filename-format"] = *info.backing_format;
   json["dirty-flag"] = info.dirty;
+  json["corrupt"] = info.corrupt;
   if (info.encrypted) json["encrypted"] = true;
   for (const SnapshotInfo& snapshot : info.snapshots) {
     json["snapshots"].push_back(

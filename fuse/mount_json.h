@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "fuse/confine.h"
@@ -15,6 +16,9 @@ namespace flatimg::flat {
 [[nodiscard]] std::string as_text(const nlohmann::ordered_json& json);
 
 [[nodiscard]] nlohmann::ordered_json counters_json(const Counters& counters);
+
+/// "writable" and "corrupt", and why it is. `writable`: it was opened for writing.
+[[nodiscard]] nlohmann::ordered_json writing_json(bool writable, const std::optional<std::string>& corruption);
 
 /// What an image says of itself, with qemu-img's field names.
 [[nodiscard]] nlohmann::ordered_json image_json(const ImageInfo& info);

@@ -33,6 +33,8 @@ int errno_of(const Error& error) {
       return EOPNOTSUPP;
     case ErrorKind::Denied:
       return EPERM;
+    case ErrorKind::ReadOnly:
+      return EROFS;
     case ErrorKind::Busy:
       return EBUSY;
     case ErrorKind::OutOfRange:

@@ -19,6 +19,7 @@ enum class ErrorKind {
   CorruptImage,  // tables or data inside contradict each other
   Unsupported,   // a feature that is known or unknown, but not implemented
   Denied,        // permission, the gate, the raw guard, read-only
+  ReadOnly,      // it could be written when it was opened, and has turned read-only since
   Busy,          // somebody else holds the image
   OutOfRange,    // a request beyond the end of the disk
   Limit,         // a bound of base/limits.h was reached

@@ -81,6 +81,13 @@ Result<void> CompositeImage::close() {
   return outcome;
 }
 
+std::optional<std::string> CompositeImage::corruption() const {
+  for (const OpenPart& part : parts_) {
+    if (auto found = part.image().corruption()) return part.name + ": " + *found;
+  }
+  return std::nullopt;
+}
+
 Counters CompositeImage::counters() const {
   std::map<std::string, std::uint64_t> sums;
   for (const OpenPart& part : parts_) {

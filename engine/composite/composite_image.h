@@ -38,6 +38,8 @@ class CompositeImage final : public DividedImage {
   Result<void> close() override;
   /// Of all parts together.
   [[nodiscard]] Counters counters() const override;
+  /// Of the first part that has one; the others can be written all the same.
+  [[nodiscard]] std::optional<std::string> corruption() const override;
 
  private:
   CompositeImage(std::unique_ptr<HostFile> file, ByteCount size, std::vector<OpenPart> parts);

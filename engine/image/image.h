@@ -176,6 +176,10 @@ class Image {
   /// The image behind this one, or nullptr.
   [[nodiscard]] virtual Image* below() const { return nullptr; }
 
+  /// The contradiction because of which nothing can be changed any more (ErrorKind::ReadOnly); empty while there is
+  /// none. Any thread, no lock.
+  [[nodiscard]] virtual std::optional<std::string> corruption() const { return std::nullopt; }
+
   /// Counters for `status`, by name.
   [[nodiscard]] virtual Counters counters() const { return {}; }
 };

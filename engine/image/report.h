@@ -120,6 +120,7 @@ struct ImageInfo {
   ByteCount actual_size;  // what the file occupies on the host
   std::optional<ByteCount> cluster_size;
   bool dirty = false;
+  bool corrupt = false;  // it is marked as corrupt
   bool encrypted = false;
   std::optional<std::string> backing_name;       // as the image spells it
   std::optional<std::string> full_backing_name;  // where that leads

@@ -86,6 +86,7 @@ Result<ImageInfo> describe(HostFile& file, const Header& header) {
   TRY(info.actual_size, file.allocated());
   info.cluster_size = header.cluster();
   info.dirty = header.has(incompatible::kDirty);
+  info.corrupt = header.has(incompatible::kCorrupt);
   info.encrypted = header.crypt_method != 0;
   info.backing_name = header.backing_name;
   if (header.backing_name) info.backing_format = header.backing_format;

@@ -8,7 +8,7 @@
 
 namespace flatimg::qcow2 {
 
-Result<void> Qcow2Image::empty() {
+Result<void> Qcow2Image::drop_all_tables() {
   CHECK(file_->sound());
   CHECK(begin_writing());
   CHECK(flusher_.flush());  // no table that goes has edits left to write

@@ -50,7 +50,7 @@ Result<std::vector<std::byte>> Qcow2Image::encode(std::span<const std::byte> uni
   return std::vector<std::byte>(stream.begin(), stream.begin() + static_cast<std::ptrdiff_t>(used));
 }
 
-Result<Placement> Qcow2Image::place_encoded(GuestRange unit, ByteCount length) {
+Result<Placement> Qcow2Image::place_stream(GuestRange unit, ByteCount length) {
   CHECK(check_can_encode());
   CHECK(begin_writing());
   CHECK(throttle());

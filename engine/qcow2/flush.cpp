@@ -20,8 +20,20 @@
 
 namespace flatimg::qcow2 {
 
+namespace {
+
+// A contradiction ends the giving back of space, and is no error of what was written.
+Result<void> unless_corrupt(Result<void> outcome) {
+  if (outcome) return outcome;
+  const ErrorKind kind = outcome.error().kind;
+  return kind == ErrorKind::CorruptImage || kind == ErrorKind::ReadOnly ? Result<void>() : outcome;
+}
+
+}  // namespace
+
 Result<void> Qcow2Image::write_back() {
   CHECK(settle_header());
+  mark_.write_if_due();
   FreeSpace::Pending unlinked = free_space_.begin_release();
   WriteOrder order;
   if (l1_.collect(order, Step::Mention)) order.fence();
@@ -40,9 +52,18 @@ Result<void> Qcow2Image::write_back() {
   l1_.written();
   l2_.written();
   free_space_.written();
+  return release_unlinked(std::move(unlinked));
+}
+
+// Everything acknowledged is on disk by now, so a contradiction that is met here is not an error of the flush.
+Result<void> Qcow2Image::release_unlinked(FreeSpace::Pending unlinked) {
   if (unlinked.empty()) return {};
+  if (mark_.declared()) {
+    free_space_.keep(std::move(unlinked));
+    return {};
+  }
   flusher_.note_change();  // the lowered counters
-  return free_space_.finish_release(std::move(unlinked));
+  return unless_corrupt(noticed(free_space_.finish_release(std::move(unlinked))));
 }
 
 // Keeps what waits within the budget: writers are slowed. They fail only when nothing can be written back any more,
@@ -74,11 +95,23 @@ Result<void> Qcow2Image::close() {
   if (!traits_.writable || !writing_begun_) return {};
   stream_space_.close();
   Result<void> earlier = flusher_.flush();  // may report what a background flush met; the rest is tried all the same
+  CHECK(unless_corrupt(noticed(return_space())));
+  return earlier;
+}
+
+// Not where the image contradicts itself: what was reserved stays counted, and the file keeps its length.
+Result<void> Qcow2Image::return_space() {
+  CHECK(mark_.allows_changes());
   CHECK(free_space_.return_reserved());
   // Each round releases what the one before has unlinked, so a few are enough.
   for (unsigned rounds = 0; rounds < 4 && !clean(); ++rounds) CHECK(flusher_.flush());
-  CHECK(free_space_.trim_file());
-  return earlier;
+  CHECK(mark_.allows_changes());
+  return free_space_.trim_file();
+}
+
+std::optional<std::string> Qcow2Image::corruption() const {
+  if (header_.has(incompatible::kCorrupt)) return "it is marked corrupt";
+  return mark_.reason();
 }
 
 Counters Qcow2Image::counters() const {
@@ -107,7 +140,8 @@ Counters Qcow2Image::counters() const {
           {"last-flush", flushes.last_end},
           {"last-flush-us", flushes.last_microseconds},
           {"table-writes", host_writes_.load()},
-          {"barriers", barriers_.load()}};
+          {"barriers", barriers_.load()},
+          {"corrupt", corruption() ? 1u : 0u}};
 }
 
 }  // namespace flatimg::qcow2

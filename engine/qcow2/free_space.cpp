@@ -99,8 +99,7 @@ Result<void> FreeSpace::refill(std::uint64_t wanted) {
 Result<void> FreeSpace::reserve(ClusterRun run) {
   for (std::uint64_t cluster = run.first; cluster < run.end(); ++cluster) {
     if (tables_.contains(cluster)) {
-      return fail(ErrorKind::CorruptImage,
-                  "{}: host cluster {} is counted as free, but holds a table: run flatimg check -r all", file_.name(),
+      return fail(ErrorKind::CorruptImage, "{}: host cluster {} is counted as free, but holds a table", file_.name(),
                   cluster);
     }
   }
@@ -279,6 +278,11 @@ void FreeSpace::written() {
 void FreeSpace::failed(Pending pending) {
   const MutexLock lock(mutex_);
   refcounts_.failed();
+  pending_.insert(pending_.begin(), pending.begin(), pending.end());
+}
+
+void FreeSpace::keep(Pending pending) {
+  const MutexLock lock(mutex_);
   pending_.insert(pending_.begin(), pending.begin(), pending.end());
 }
 

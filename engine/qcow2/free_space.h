@@ -71,6 +71,8 @@ class FreeSpace {
   void collect(WriteOrder& order);
   void written();
   void failed(Pending pending);
+  /// Puts back what is not to be released, neither now nor later.
+  void keep(Pending pending);
   /// The flush that began after begin_release() is on disk: lowers counters, punches, makes free.
   Result<void> finish_release(Pending pending);
 

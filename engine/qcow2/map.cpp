@@ -44,8 +44,12 @@ HostOffset Qcow2Image::host_of(const Meaning& meaning, GuestOffset at) const {
   return meaning.host + at % layout_.cluster();
 }
 
-Result<Extent> Qcow2Image::map(GuestRange want, Look look) {
-  if (look == Look::Overwrite) CHECK(begin_writing());
+Result<Extent> Qcow2Image::map_to_overwrite(GuestRange want) {
+  CHECK(begin_writing());
+  return find_extent(want, Look::Overwrite);
+}
+
+Result<Extent> Qcow2Image::find_extent(GuestRange want, Look look) {
   TRY(const auto table, table_of(layout_.l1_index(want.begin)));
   if (!table) {
     const GuestRange where = unallocated_span(want);

@@ -210,6 +210,7 @@ Result<void> Qcow2Image::check_data_lies_in_file() {
 // --- the first write ------------------------------------------------------------------------------------------------
 
 Result<void> Qcow2Image::begin_writing() {
+  CHECK(mark_.allows_changes());
   CHECK(settle_header());
   if (writing_begun_.load(std::memory_order_acquire)) return {};
   const MutexLock lock(tables_mutex_);

@@ -67,7 +67,7 @@ Result<Qcow2Image::EntryPlace> Qcow2Image::entry_to_change(GuestOffset at) {
   return entry_in({table, true}, at);
 }
 
-Result<Placement> Qcow2Image::place(GuestRange want) {
+Result<Placement> Qcow2Image::place_data(GuestRange want) {
   CHECK(begin_writing());
   CHECK(throttle());
   TRY(EntryPlace place, entry_to_change(want.begin));
@@ -205,8 +205,7 @@ Result<void> Qcow2Image::check_replaceable(Entry old) {
   if (!run) return {};
   const bool aligned = Layout::is_compressed(old) || (old.word & kOffsetMask) % layout_.cluster().value() == 0;
   if (aligned && run->first < free_space_.file_clusters() && free_space_.may_hold_data(*run)) return {};
-  return fail(ErrorKind::CorruptImage,
-              "{}: L2 entry {:#018x} does not point to a data cluster of the file: run flatimg check -r all",
+  return fail(ErrorKind::CorruptImage, "{}: L2 entry {:#018x} does not point to a data cluster of the file",
               file_->name(), old.word);
 }
 
@@ -215,6 +214,7 @@ void Qcow2Image::release_old(Entry old) {
 }
 
 Result<void> Qcow2Image::link(Placement placement) {
+  CHECK(mark_.allows_changes());  // somebody else may have met a contradiction since it was placed
   auto& reservation = static_cast<Reservation&>(*placement.reservation);
   const GuestOffset first_cluster = align_down(placement.fill.begin, layout_.cluster());
   std::vector<Entry> replaced;

@@ -11,6 +11,9 @@
 //   switch.cpp   the header from one set of tables to another
 //   encoded.cpp  compressed clusters: read and written
 //   encryption.h enciphered clusters
+//   corrupt_mark.h  what becomes of it when a contradiction is met
+//
+// Whatever changes the disk passes through noticed(): a contradiction on its way declares the image corrupt.
 //
 // Locks, beside the map lock that callers hold: tables_mutex_ (ImageState) to create or copy an L2 table; FreeSpace's
 // own. Entries of one guest cluster change only under the map lock, so readers need none.
@@ -25,6 +28,7 @@
 #include "codec/block_pool.h"
 #include "codec/decoded_cache.h"
 #include "image/image.h"
+#include "qcow2/corrupt_mark.h"
 #include "qcow2/encryption.h"
 #include "qcow2/free_space.h"
 #include "qcow2/header_core.h"
@@ -62,23 +66,28 @@ class Qcow2Image final : public Image {
 
   [[nodiscard]] const Traits& traits() const override { return traits_; }
   [[nodiscard]] ByteCount size() const override { return ByteCount(size_.load(std::memory_order_acquire)); }
-  Result<Extent> map(GuestRange want, Look look) override;
+  Result<Extent> map(GuestRange want, Look look) override {
+    return look == Look::Overwrite ? noticed(map_to_overwrite(want)) : find_extent(want, look);
+  }
   Result<std::shared_ptr<const AlignedBytes>> decode(const Encoded& encoded) override;
-  Result<Placement> place(GuestRange want) override;
+  Result<Placement> place(GuestRange want) override { return noticed(place_data(want)); }
   Result<void> link(Placement placement) override;
   Result<std::vector<std::byte>> encode(std::span<const std::byte> unit) override;
-  Result<Placement> place_encoded(GuestRange unit, ByteCount length) override;
-  Result<GuestRange> zero(GuestRange whole, Space space) override;
-  Result<void> make_room(ByteCount size) override;
-  Result<void> resize(ByteCount size) override;
-  Result<void> empty() override;
-  Result<void> create_snapshot(const SnapshotInfo& wanted) override;
-  Result<void> apply_snapshot(std::string_view id_or_name) override;
-  Result<void> delete_snapshot(std::string_view name_or_id) override;
+  Result<Placement> place_encoded(GuestRange unit, ByteCount length) override {
+    return noticed(place_stream(unit, length));
+  }
+  Result<GuestRange> zero(GuestRange whole, Space space) override { return noticed(zero_units(whole, space)); }
+  Result<void> make_room(ByteCount size) override { return noticed(lengthen_l1(size)); }
+  Result<void> resize(ByteCount size) override { return noticed(change_size(size)); }
+  Result<void> empty() override { return noticed(drop_all_tables()); }
+  Result<void> create_snapshot(const SnapshotInfo& wanted) override { return noticed(take_snapshot(wanted)); }
+  Result<void> apply_snapshot(std::string_view id_or_name) override { return noticed(go_back_to(id_or_name)); }
+  Result<void> delete_snapshot(std::string_view name_or_id) override { return noticed(drop_snapshot(name_or_id)); }
   Result<void> flush() override;
   Result<void> close() override;
   [[nodiscard]] Image* below() const override { return below_; }
   [[nodiscard]] Counters counters() const override;
+  [[nodiscard]] std::optional<std::string> corruption() const override;
 
  private:
   class Reservation;
@@ -98,8 +107,20 @@ class Qcow2Image final : public Image {
   Result<void> protect_tables();
   Result<void> protect_snapshots();
 
+  // --- what a change has met ---
+  /// Passes on the outcome of a change. CorruptImage means that the image contradicts itself.
+  template <class T>
+  Result<T> noticed(Result<T> outcome) {
+    if (!outcome) notice(outcome.error());
+    return outcome;
+  }
+  void notice(const Error& error) {
+    if (error.kind == ErrorKind::CorruptImage) mark_.declare(header_, error);
+  }
+
   // --- encoded.cpp ---
   Result<void> check_can_encode() const;
+  Result<Placement> place_stream(GuestRange unit, ByteCount length);
   Result<std::shared_ptr<const AlignedBytes>> decode_cluster(std::uint64_t token);
 
   // --- map.cpp ---
@@ -114,6 +135,8 @@ class Qcow2Image final : public Image {
     HostOffset at;
     bool own = false;  // no snapshot shares the table
   };
+  Result<Extent> map_to_overwrite(GuestRange want);
+  Result<Extent> find_extent(GuestRange want, Look look);
   [[nodiscard]] bool names_table(std::uint64_t l1_word) const;
   Result<std::optional<TablePlace>> table_of(std::uint64_t l1_index) const;
   Result<EntryPlace> entry_in(TablePlace table, GuestOffset at);
@@ -127,7 +150,7 @@ class Qcow2Image final : public Image {
   [[nodiscard]] HostOffset host_at(std::uint64_t cluster) const { return HostOffset(0) + layout_.cluster() * cluster; }
 
   // --- place.cpp ---
-  struct Run;
+  Result<Placement> place_data(GuestRange want);
   Result<HostOffset> own_table(std::uint64_t l1_index);
   Result<HostOffset> make_table(std::uint64_t l1_index) REQUIRES(tables_mutex_);
   Result<void> fill_table(HostOffset fresh, std::optional<TablePlace> old, const FreeSpace::Grant& grant);
@@ -144,11 +167,15 @@ class Qcow2Image final : public Image {
   void release_old(Entry old);
 
   // --- zero.cpp ---
+  Result<GuestRange> zero_units(GuestRange whole, Space space);
   Result<GuestRange> zero_in_table(GuestRange whole, Space space);
   [[nodiscard]] std::optional<Entry> zeroed_entry(Entry old, GuestRange part, Space space) const;
   [[nodiscard]] GuestRange cluster_at(GuestOffset at) const;
 
   // --- resize.cpp ---
+  Result<void> lengthen_l1(ByteCount size);
+  Result<void> change_size(ByteCount size);
+  Result<void> drop_all_tables();  // empty.cpp
   Result<void> check_new_size(ByteCount size) const;
   Result<void> move_l1(const std::vector<std::uint64_t>& words);
   Result<void> switch_l1(ClusterRun place, const std::vector<std::uint64_t>& words);
@@ -163,6 +190,9 @@ class Qcow2Image final : public Image {
   void release_if_sound(Entry entry);
 
   // --- snapshots.cpp ---
+  Result<void> take_snapshot(const SnapshotInfo& wanted);
+  Result<void> go_back_to(std::string_view id_or_name);
+  Result<void> drop_snapshot(std::string_view name_or_id);
   Result<void> begin_snapshot_change();
   Result<std::vector<std::uint64_t>> snapshot_words(const Snapshot& snapshot) const;
   [[nodiscard]] ClusterRun clusters_of_words(HostOffset at, std::uint64_t words) const;
@@ -173,6 +203,8 @@ class Qcow2Image final : public Image {
   Result<void> settle_header() EXCLUDES(tables_mutex_);
   // --- flush.cpp ---
   Result<void> write_back();
+  Result<void> release_unlinked(FreeSpace::Pending unlinked);
+  Result<void> return_space();
   Result<void> throttle();
   [[nodiscard]] bool clean() const;
 
@@ -194,6 +226,7 @@ class Qcow2Image final : public Image {
   DecodedCache decoded_;
 
   Mutex tables_mutex_{Rank::ImageState};
+  CorruptMark mark_{*file_};
   std::atomic<bool> writing_begun_{false};
   std::atomic<bool> header_unsettled_{false};
   HeaderCore former_header_ GUARDED_BY(tables_mutex_);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "base/log.h"
 #include "qcow2/refcount_block.h"
 
 namespace flatimg::qcow2 {
@@ -114,19 +113,16 @@ Result<void> Refcounts::raise(ClusterRun run) {
   return {};
 }
 
+// What may fail comes before the first change.
 Result<std::vector<ClusterRun>> Refcounts::lower(ClusterRun run) {
-  TRY(std::vector<Part> parts, parts_of(run));  // whatever may fail comes before the first change
+  TRY(std::vector<Part> parts, parts_of(run));
+  for (const Part& part : parts) CHECK(check_counted(part));
   std::vector<ClusterRun> freed;
   for (Part& part : parts) {
-    if (!part.page.valid()) continue;
     auto edit = part.page.edit(Step::Mention);
     for (std::uint64_t n = 0; n < part.count; ++n) {
       const std::uint64_t cluster = part.first + n;
       const auto old = read_counter(edit.bytes(), part.index + n, layout_.refcount_order());
-      if (old == 0) {
-        log(LogLevel::Error, "{}: the refcount of host cluster {} is too low", file_.name(), cluster);
-        continue;
-      }
       write_counter(edit.bytes(), part.index + n, layout_.refcount_order(), old - 1);
       if (old > 1) continue;
       if (!freed.empty() && freed.back().end() == cluster) {
@@ -137,6 +133,14 @@ Result<std::vector<ClusterRun>> Refcounts::lower(ClusterRun run) {
     }
   }
   return freed;
+}
+
+Result<void> Refcounts::check_counted(const Part& part) const {
+  for (std::uint64_t n = 0; n < part.count; ++n) {
+    if (part.page.valid() && read_counter(part.page.bytes(), part.index + n, layout_.refcount_order()) != 0) continue;
+    return fail(ErrorKind::CorruptImage, "host cluster {} was in use, but is counted as free", part.first + n);
+  }
+  return {};
 }
 
 bool Refcounts::has_block(std::uint64_t block) const { return block < table_.size() && table_.load(block) != 0; }

@@ -43,8 +43,8 @@ class Refcounts {
   /// Adds one to every counter. Blocks for all of the run exist. All or nothing; NoSpace when the host has no room for
   /// the blocks.
   Result<void> raise(ClusterRun run);
-  /// Takes one from every counter, or fails and changes none; returns the runs that became free. A counter that is 0
-  /// already is a contradiction in the image: it is logged and left.
+  /// Takes one from every counter, or fails and changes none; returns the runs that became free. CorruptImage when a
+  /// counter is 0 already.
   Result<std::vector<ClusterRun>> lower(ClusterRun run);
 
   enum class Change { Raise, Lower };
@@ -95,6 +95,7 @@ class Refcounts {
     std::uint64_t count = 0;
   };
   Result<std::vector<Part>> parts_of(ClusterRun run);
+  Result<void> check_counted(const Part& part) const;
   Result<Part> part_at(std::uint64_t cluster, std::uint64_t at_most);
   [[nodiscard]] HostOffset block_at(std::uint64_t block) const;
 

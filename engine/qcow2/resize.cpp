@@ -35,7 +35,7 @@ Result<void> Qcow2Image::check_new_size(ByteCount size) const {
   return {};
 }
 
-Result<void> Qcow2Image::make_room(ByteCount size) {
+Result<void> Qcow2Image::lengthen_l1(ByteCount size) {
   CHECK(check_new_size(size));
   CHECK(begin_writing());
   const std::uint64_t entries = layout_.l1_entries_for(size);
@@ -93,7 +93,7 @@ Result<void> Qcow2Image::write_words(ClusterRun place, const std::vector<std::ui
   return {};
 }
 
-Result<void> Qcow2Image::resize(ByteCount size) {
+Result<void> Qcow2Image::change_size(ByteCount size) {
   CHECK(check_new_size(size));
   CHECK(begin_writing());
   size = align_up(size, kSector);
@@ -126,7 +126,9 @@ void Qcow2Image::release_beyond_end() {
     if (released) released = drop_table(index);
   }
   if (released && data_file_ && !data_file_->is_block_device()) released = data_file_->resize(size());
-  if (!released) log(LogLevel::Warning, "giving back what lies behind the new end: {}", released.error().text);
+  if (released) return;
+  notice(released.error());
+  log(LogLevel::Warning, "giving back what lies behind the new end: {}", released.error().text);
 }
 
 // The L2 table in which the disk ends: the entries behind the end.
@@ -189,8 +191,9 @@ Result<void> Qcow2Image::drop_table(std::uint64_t l1_index) {
 }
 
 void Qcow2Image::release_if_sound(Entry entry) {
-  if (const auto sound = check_replaceable(entry)) return release_old(entry);
-  log(LogLevel::Warning, "{}: a damaged L2 entry behind the new end was left out", file_->name());
+  const auto sound = check_replaceable(entry);
+  if (sound) return release_old(entry);
+  notice(sound.error());
 }
 
 }  // namespace flatimg::qcow2

@@ -52,7 +52,7 @@ Result<void> Qcow2Image::drop_snapshot_table(TableSwitch& work, const SnapshotTa
   return work.drop(clusters_of_words(header_.snapshot_table, (table.bytes.value() + 7) / 8));
 }
 
-Result<void> Qcow2Image::create_snapshot(const SnapshotInfo& wanted) {
+Result<void> Qcow2Image::take_snapshot(const SnapshotInfo& wanted) {
   CHECK(check_new_snapshot(header_, wanted));
   CHECK(begin_snapshot_change());
   TRY(const SnapshotTable table, read_snapshot_table(*file_, header_));
@@ -66,7 +66,7 @@ Result<void> Qcow2Image::create_snapshot(const SnapshotInfo& wanted) {
   return work->commit(words, {size(), count, std::move(bytes)});
 }
 
-Result<void> Qcow2Image::apply_snapshot(std::string_view id_or_name) {
+Result<void> Qcow2Image::go_back_to(std::string_view id_or_name) {
   CHECK(begin_snapshot_change());
   TRY(const SnapshotTable table, read_snapshot_table(*file_, header_));
   TRY(const std::size_t nth, find_by_id_or_name(table, id_or_name, file_->name()));
@@ -84,7 +84,7 @@ Result<void> Qcow2Image::apply_snapshot(std::string_view id_or_name) {
   return work->commit(words, {size, header_.snapshots, {}});
 }
 
-Result<void> Qcow2Image::delete_snapshot(std::string_view name_or_id) {
+Result<void> Qcow2Image::drop_snapshot(std::string_view name_or_id) {
   CHECK(begin_snapshot_change());
   TRY(const SnapshotTable table, read_snapshot_table(*file_, header_));
   TRY(const std::size_t nth, find_by_name_or_id(table, name_or_id, file_->name()));

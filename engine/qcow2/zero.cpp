@@ -18,7 +18,7 @@
 
 namespace flatimg::qcow2 {
 
-Result<GuestRange> Qcow2Image::zero(GuestRange whole, Space space) {
+Result<GuestRange> Qcow2Image::zero_units(GuestRange whole, Space space) {
   CHECK(file_->sound());
   CHECK(begin_writing());
   GuestOffset done = whole.begin;

@@ -138,6 +138,14 @@ Result<void> Disk::close() {
   return outcome;
 }
 
+Result<void> Disk::accepts_writers() const {
+  if (!writable()) return fail(ErrorKind::Denied, "the disk is read-only");
+  if (const auto found = corruption()) {
+    return fail(ErrorKind::ReadOnly, "the disk is read-only since its image was found to be corrupt: {}", *found);
+  }
+  return {};
+}
+
 Counters Disk::counters() const { return top_->counters(); }
 
 }  // namespace flatimg

@@ -31,6 +31,7 @@ struct DiskOptions {
   DetectZeroes detect_zeroes = DetectZeroes::Off;
 };
 
+class DiskAudit;
 class Parts;
 
 class Disk {
@@ -42,6 +43,10 @@ class Disk {
   [[nodiscard]] ByteCount size() const { return top_->size(); }
   [[nodiscard]] bool writable() const { return top_->traits().writable; }
   [[nodiscard]] const Traits& traits() const { return top_->traits(); }
+  /// Why nothing can be written any more although the disk is writable(); empty while it can.
+  [[nodiscard]] std::optional<std::string> corruption() const { return top_->corruption(); }
+  /// For those who begin to write: Denied when the disk is not writable(), ReadOnly when it is not any more.
+  [[nodiscard]] Result<void> accepts_writers() const;
   [[nodiscard]] Image& top() { return *top_; }
 
   // All of these: any thread; OutOfRange when the range is not within the disk; empty ranges do nothing.
@@ -91,6 +96,7 @@ class Disk {
 
  private:
   friend class Parts;
+  friend class DiskAudit;
   /// Over an image that somebody else owns and closes.
   Disk(Image& borrowed, DiskOptions options);
   void stop_counting();

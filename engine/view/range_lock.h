@@ -43,7 +43,10 @@ class RangeLock {
   };
 
   [[nodiscard]] StripeSet stripes_of(GuestRange range) const;
+  static bool blocked(const Stripe& stripe, const Entry& entry) REQUIRES(stripe.mutex);
+  static void append(Stripe& stripe, Entry& entry) REQUIRES(stripe.mutex);
   void enter(Stripe& stripe, Entry& entry);
+  bool enter_if_free(Stripe& stripe, Entry& entry);
   void leave(Stripe& stripe, Entry& entry);
 
   ByteCount unit_;
@@ -55,12 +58,18 @@ class RangeLock {
    public:
     Held(RangeLock& lock, GuestRange range, Mode mode);
     ~Held();
+    /// Holds the range if nobody is in its way at this moment, else nullptr: for those who must not make others wait
+    /// behind them while they wait themselves.
+    [[nodiscard]] static std::unique_ptr<Held> if_free(RangeLock& lock, GuestRange range, Mode mode);
     Held(const Held&) = delete;
     Held& operator=(const Held&) = delete;
 
    private:
+    Held(RangeLock& lock, GuestRange range, Mode mode, StripeSet entered);
+    bool enter_if_free(StripeSet wanted);
+
     RangeLock& lock_;
-    StripeSet stripes_;
+    StripeSet stripes_;                                  // those that have an entry of ours
     std::unique_ptr<std::array<Entry, kStripes>> many_;  // one for each stripe, when there is more than one
     Entry single_;
   };

@@ -16,11 +16,10 @@ using Json = nlohmann::ordered_json;
 
 Json image_json(OpenImage& image) {
   const OpenImage::Facts facts = image.facts();
-  return Json{{"format", facts.format},
-              {"open-files", facts.handles},
-              {"writers", facts.writers},
-              {"writable", facts.writable},
-              {"image", counters_json(facts.counters)}};
+  Json json{{"format", facts.format}, {"open-files", facts.handles}, {"writers", facts.writers}};
+  json.update(writing_json(facts.writable, facts.corruption));
+  json["image"] = counters_json(facts.counters);
+  return json;
 }
 
 }  // namespace
@@ -43,6 +42,8 @@ Result<std::string> info_json(Tree& tree, const NodePtr& image) {
   TRY(const ImageInfo info, describe_node(tree, image));
   Json json = flat::image_json(info);
   if (const auto table = table_of(tree, image)) json["partition-table"] = partitions_json(*table);
+  const auto opened = tree.images.find(image->key);
+  if (opened && opened->facts().corruption) json["corrupt"] = true;
   json["mountpoint"] = tree.mountpoint;
   return as_text(json);
 }

@@ -70,7 +70,15 @@ bool OpenImage::share(Access access) {
   return true;
 }
 
+// One that was found to be corrupt while it was written is not opened anew for others who want to write.
+Result<void> OpenImage::check_sound() {
+  const Use use(*this);
+  if (use.disk() == nullptr || !use.disk()->writable()) return {};
+  return use.disk()->accepts_writers();
+}
+
 Result<void> OpenImage::add_handle(Access access) {
+  if (access == Access::ReadWrite) CHECK(check_sound());
   if (share(access)) return {};
   begin_change();
   Result<void> opened = serves(access) ? Result<void>() : open_for(access);
@@ -125,6 +133,7 @@ OpenImage::Facts OpenImage::facts() {
   facts.format = format_;
   if (use.disk() != nullptr) {
     facts.writable = use.disk()->writable();
+    facts.corruption = use.disk()->corruption();
     facts.counters = use.disk()->counters();
   }
   const MutexLock lock(mutex_);

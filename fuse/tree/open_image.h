@@ -41,7 +41,8 @@ class OpenImage {
 
   OpenImage(std::string path, Open open) : path_(std::move(path)), open_(std::move(open)) {}
 
-  /// Adds a handle. Busy when somebody else has the image, Denied when it cannot be written.
+  /// Adds a handle. Busy when somebody else has the image, Denied when it cannot be written, ReadOnly when it is not
+  /// written any more.
   Result<void> add_handle(Access access) EXCLUDES(mutex_);
   /// Takes one away. The last one closes the image: its error is that of the last flush.
   Result<void> remove_handle(Access access) EXCLUDES(mutex_);
@@ -69,6 +70,7 @@ class OpenImage {
     unsigned handles = 0;
     unsigned writers = 0;
     bool writable = false;
+    std::optional<std::string> corruption;
     Counters counters;
   };
   [[nodiscard]] Facts facts() EXCLUDES(mutex_);
@@ -92,6 +94,7 @@ class OpenImage {
   /// Adds a handle if the disk serves it as it is.
   bool share(Access access) EXCLUDES(mutex_);
   void count(Access access) REQUIRES(mutex_);
+  Result<void> check_sound();
   Result<void> open_for(Access access);
   Result<void> take(Result<Opened> opened);
   Result<void> close_disk();

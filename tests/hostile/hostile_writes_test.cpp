@@ -1,5 +1,6 @@
 // Images that would make a writer destroy them (iotest 060): entries that point to tables, counters that call used
-// clusters free. Each change is refused as CorruptImage, and every byte that was there stays.
+// clusters free. Each change is refused as CorruptImage, the image is marked, and every other byte that was there
+// stays.
 #include <array>
 
 #include "hostile/hostile_image.h"
@@ -78,15 +79,26 @@ Verdict changed(const std::string& path, const Change& change, GuestRange range)
   });
 }
 
-// The autoclear bits of the header may go; nothing else in front of `end` may change.
+constexpr std::byte kCorruptBit{2};  // in the last byte of the incompatible features
+
+// The autoclear bits of the header may go, and the corrupt bit may come; nothing else in front of `end` may change.
 void expect_unharmed(const std::string& path, const Qcow2Builder& image) {
   const std::string now = test::contents_of(path);
   ASSERT_GE(now.size(), image.end());
   const auto bytes = std::as_bytes(std::span(now));
   for (std::uint64_t at = 0; at < image.end(); ++at) {
     if (at >= 88 && at < 96) continue;
+    if (at == 79) {
+      ASSERT_EQ(bytes[at] & ~kCorruptBit, image.bytes()[at] & ~kCorruptBit);
+      continue;
+    }
     ASSERT_EQ(bytes[at], image.bytes()[at]) << "byte " << at << " of cluster " << at / image.cluster_size();
   }
+}
+
+bool is_marked(const std::string& path) {
+  const std::string now = test::contents_of(path);
+  return (std::as_bytes(std::span(now))[79] & kCorruptBit) != std::byte{0};
 }
 
 void PrintTo(const Target& target, std::ostream* out) { *out << target.name; }
@@ -110,6 +122,7 @@ TEST_P(EntryIntoATable, IsNeverWrittenThrough) {
   EXPECT_EQ(verdict.kind, Verdict::Kind::Failure);
   EXPECT_EQ(verdict.error, ErrorKind::CorruptImage) << verdict.text;
   expect_unharmed(directory / "image", image);
+  EXPECT_TRUE(is_marked(directory / "image"));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EntryIntoATable,
@@ -136,6 +149,7 @@ TEST_P(WrongEntry, IsNotChangedAndReleasesNothing) {
   EXPECT_EQ(verdict.kind, Verdict::Kind::Failure);
   EXPECT_EQ(verdict.error, ErrorKind::CorruptImage) << verdict.text;
   expect_unharmed(directory / "image", image);
+  EXPECT_TRUE(is_marked(directory / "image"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Misaligned, WrongEntry,
@@ -173,6 +187,7 @@ TEST_P(FreeByMistake, IsNeverHandedOut) {
   EXPECT_EQ(verdict.kind, Verdict::Kind::Failure);
   EXPECT_EQ(verdict.error, ErrorKind::CorruptImage) << verdict.text;
   expect_unharmed(path, image);
+  EXPECT_TRUE(is_marked(path));
 }
 
 std::vector<Target> targets_and_header() {
