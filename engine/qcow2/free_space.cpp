@@ -132,16 +132,29 @@ Result<bool> FreeSpace::refill_from_file(std::uint64_t wanted) {
     if (used > 0) continue;
     const std::uint64_t most = std::min(wanted, unknown_end_ - next_unknown_);
     TRY(const std::uint64_t unused, refcounts_.free_prefix({next_unknown_, most}));
-    const ClusterRun run{next_unknown_, unused};
+    const ClusterRun run = not_being_punched({next_unknown_, unused});
+    if (run.first > next_unknown_) {  // the one who punches it makes it free
+      next_unknown_ = run.first;
+      continue;
+    }
     if (!refcounts_.has_block(run.first / refcounts_.counters_per_block())) {
-      next_unknown_ += unused;  // a hole in the bookkeeping: not worth a new block
+      next_unknown_ += run.count;  // a hole in the bookkeeping: not worth a new block
       continue;
     }
     CHECK(reserve(run));
-    next_unknown_ += unused;
+    next_unknown_ += run.count;
     return true;
   }
   return false;
+}
+
+// The beginning of the run as far as nobody punches it; what lies behind such a part when it begins with one.
+ClusterRun FreeSpace::not_being_punched(ClusterRun run) const {
+  for (const ClusterRun& one : punching_) {
+    if (one.first <= run.first && run.first < one.end()) return {one.end(), 0};
+    if (one.first > run.first && one.first < run.end()) run.count = one.first - run.first;
+  }
+  return run;
 }
 
 Result<void> FreeSpace::refill_from_end(std::uint64_t wanted) {
@@ -314,6 +327,7 @@ Result<void> FreeSpace::finish_release(Pending pending) {
         return Failure(std::move(lowered.error()));
       }
       freed = *std::move(lowered);
+      punching_.insert(punching_.end(), freed.begin(), freed.end());
       for (const ClusterRun& part : freed) {
         for (std::uint64_t cluster = part.first; cluster < part.end(); ++cluster) tables_.erase(cluster);
       }
@@ -332,6 +346,7 @@ void FreeSpace::punch_and_free(ClusterRun run) {
   const MutexLock lock(mutex_);
   counts_.released_total += run.count;
   free_.push_back(run);
+  std::erase_if(punching_, [&](const ClusterRun& one) { return one.first == run.first; });
 }
 
 Result<void> FreeSpace::return_reserved() {

@@ -15,7 +15,8 @@
 //   3. A cluster that was never written since the file was grown for it reads as zeroes: Grant::reads_zero.
 //   4. What the counters call free, but a table of this image occupies, is a contradiction: nothing is allocated any
 //   more.
-//   5. The file grows before counters beyond its end are raised, so no mention ever points past the end of the file.
+//   5. A cluster whose punch has not ended is nobody's, although its counter is 0 already.
+//   6. The file grows before counters beyond its end are raised, so no mention ever points past the end of the file.
 #pragma once
 
 #include <atomic>
@@ -129,6 +130,7 @@ class FreeSpace {
   Result<void> grow_file(std::uint64_t clusters) REQUIRES(mutex_);
   Result<void> reserve(ClusterRun run) REQUIRES(mutex_);
   void punch_and_free(ClusterRun run) EXCLUDES(mutex_);
+  [[nodiscard]] ClusterRun not_being_punched(ClusterRun run) const REQUIRES(mutex_);
   [[nodiscard]] HostRange bytes_of(ClusterRun run) const;
 
   static constexpr ByteCount kMostReserved{64u << 20};
@@ -145,6 +147,7 @@ class FreeSpace {
   std::deque<Grant> reserved_ GUARDED_BY(mutex_);
   std::deque<ClusterRun> free_ GUARDED_BY(mutex_);
   Pending pending_ GUARDED_BY(mutex_);
+  std::vector<ClusterRun> punching_ GUARDED_BY(mutex_);  // counted as free, and not yet in free_
   std::unordered_set<std::uint64_t> tables_ GUARDED_BY(mutex_);
   std::uint64_t end_ GUARDED_BY(mutex_) = 0;           // nothing at or behind this cluster is counted
   bool end_known_ GUARDED_BY(mutex_) = false;          // skip_counted_end() has run
