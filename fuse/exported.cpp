@@ -24,11 +24,17 @@ Result<void> Exported::delete_snapshot(const std::string& /*path*/, const std::s
 void Exported::answers(dev_t device, Errands& errands) {
   look.refuse_device(device);
   page_dropper.start(session);
+  if (audited) {
+    audit = std::make_unique<DiskAudit>(disk);
+    idle_audit.start(counters, [this] { return audit->step(DiskAudit::Clock::now()) != DiskAudit::Step::Nothing; });
+  }
   if (kernel_cache != KernelCache::WriteBack) return;
   size_keeper.start([&errands](ByteCount size) { return errands.correct_size(size); });
 }
 
 Result<void> Exported::close() {
+  idle_audit.stop();
+  audit.reset();
   page_dropper.stop();
   return disk.close();
 }

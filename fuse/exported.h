@@ -6,6 +6,7 @@
 #include <string>
 
 #include "fuse/attributes.h"
+#include "fuse/idle_audit.h"
 #include "fuse/mounted.h"
 #include "fuse/names.h"
 #include "fuse/page_dropper.h"
@@ -15,6 +16,7 @@
 #include "fuse/tree/fact_nodes.h"
 #include "fuse/write_claims.h"
 #include "view/disk.h"
+#include "view/disk_audit.h"
 
 namespace flatimg::flat {
 
@@ -30,7 +32,8 @@ struct Exported final : Mounted {
         names(std::move(tree)),
         attributes(image, options, disk.writable() ? Attributes::Writing::Allowed : Attributes::Writing::Refused),
         size_keeper(disk),
-        growable(options.growable && disk.writable()) {
+        growable(options.growable && disk.writable()),
+        audited(options.audit && disk.writable()) {
     transport = options.transport;
   }
 
@@ -49,6 +52,7 @@ struct Exported final : Mounted {
   Attributes attributes;
   SizeKeeper size_keeper;
   const bool growable;
+  const bool audited;
 
   // Told by info.json and stats.json.
   std::string written;  // where writes go: the image or its overlay; empty when nothing is written
@@ -64,6 +68,9 @@ struct Exported final : Mounted {
   std::atomic<unsigned> open_writers{0};    // handles of the flat file that may write
   std::atomic<blkcnt_t> told_blocks{0};     // st_blocks when the kernel last asked
   std::atomic<bool> fetching_pages{false};  // one worker waits for the kernel to write back (handlers_data.cpp)
+
+  std::unique_ptr<DiskAudit> audit;
+  IdleAudit idle_audit;  // last: its thread uses what is above
 };
 
 }  // namespace flatimg::flat

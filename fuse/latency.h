@@ -21,6 +21,12 @@ class Latency {
     total_.fetch_add(nanoseconds, std::memory_order_relaxed);
   }
   [[nodiscard]] std::uint64_t count_of(std::size_t nth) const { return classes_[nth].load(std::memory_order_relaxed); }
+  /// How many were recorded.
+  [[nodiscard]] std::uint64_t count() const {
+    std::uint64_t all = 0;
+    for (const auto& count : classes_) all += count.load(std::memory_order_relaxed);
+    return all;
+  }
   /// Of all that were recorded.
   [[nodiscard]] std::chrono::nanoseconds total() const {
     return std::chrono::nanoseconds(total_.load(std::memory_order_relaxed));

@@ -132,6 +132,7 @@ const std::vector<Option>& known_options() {
        [](auto& to, auto value) { return store(to.disk.detect_zeroes, parse_word(value, kDetectZeroes)); }},
       {"io", Takes::Value, [](auto& to, auto value) { return store(to.transport, parse_word(value, kTransport)); }},
       {"threads", Takes::Value, set_threads},
+      {"audit", Takes::Value, [](auto& to, auto value) { return store(to.audit, parse_word(value, kOnOff)); }},
       {"lock", Takes::Value, [](auto& to, auto value) { return store(to.locks, parse_word(value, kOnOff)); }},
       {"sandbox", Takes::Value, [](auto& to, auto value) { return store(to.sandbox, parse_word(value, kOnOff)); }},
       {"growable", Takes::Nothing, [](auto& to, auto) { return to.growable = true, Result<void>(); }},

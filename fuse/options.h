@@ -39,6 +39,7 @@ struct MountOptions {
   ByteCount unpack_size{std::uint64_t{64} << 30};  // that one may hold, and that all kept ones take
   DiskOptions disk;
   bool locks = true;
+  bool audit = true;  // look for contradictions while nobody asks for anything
   bool read_only = false;
 
   // the flat file

@@ -36,6 +36,17 @@ class RequestCounters {
   void count(Request request) { counts_[static_cast<std::size_t>(request)].fetch_add(1, std::memory_order_relaxed); }
   /// It has been answered.
   void took(Request request, std::chrono::nanoseconds time) { times_[static_cast<std::size_t>(request)].record(time); }
+  /// How many have come, and how many of them have been answered.
+  [[nodiscard]] std::uint64_t begun() const {
+    std::uint64_t all = 0;
+    for (const auto& count : counts_) all += count;
+    return all;
+  }
+  [[nodiscard]] std::uint64_t answered() const {
+    std::uint64_t all = 0;
+    for (const Latency& latency : times_) all += latency.count();
+    return all;
+  }
   void add_read(std::uint64_t bytes) { bytes_read_.fetch_add(bytes, std::memory_order_relaxed); }
   void add_written(std::uint64_t bytes) { bytes_written_.fetch_add(bytes, std::memory_order_relaxed); }
   void add_error() { errors_.fetch_add(1, std::memory_order_relaxed); }

@@ -36,6 +36,7 @@ constexpr std::string_view kOptionsHelp = R"(Options of -o, separated by commas 
   io=auto|thread|uring    transport to the kernel (auto)
   threads=N               worker threads (by CPU count)
   lock=on|off             image locks (on)
+  audit=on|off            look for contradictions while nobody asks for anything (on)
   sandbox=on|off          read images in a process that can reach nothing else (on)
   ro rw allow_other uid=N gid=N umask=OCTAL fsname=NAME max_read=BYTES noatime ...
                           as for other FUSE mounts)";

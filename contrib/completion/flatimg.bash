@@ -29,7 +29,7 @@ _flatimg_options() {
 
 # Words that may follow -o of mount. Those that end in = take a value.
 _flatimg_mount_words="format= allow-path= overlay= backing= pieces= snapshot= key-file= ro rw cache-size= flush-interval= unpack=
-  unpack-dir= unpack-size= threads= io= discard= detect-zeroes= growable lock= sandbox= suffix= uid= gid= umask= allow_other
+  unpack-dir= unpack-size= threads= io= discard= detect-zeroes= growable audit= lock= sandbox= suffix= uid= gid= umask= allow_other
   default_permissions fsname= subtype= max_read= noatime nodiratime sync dirsync"
 
 # Words that may follow -o of create and convert, for a format.
@@ -50,7 +50,7 @@ _flatimg_values() {
   local values=''
   case $1 in
     format) values=$_flatimg_formats ;;
-    unpack | lock | sandbox | data_file_raw | extended_l2 | lazy_refcounts | crc | checksum) values="on off" ;;
+    unpack | audit | lock | sandbox | data_file_raw | extended_l2 | lazy_refcounts | crc | checksum) values="on off" ;;
     io) values="auto thread uring" ;;
     discard) values="unmap ignore" ;;
     detect-zeroes) values="off on unmap" ;;

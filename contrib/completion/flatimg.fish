@@ -19,7 +19,7 @@ end
 function __flatimg_mount_words
     __flatimg_list format={raw,qcow2,qcow,sparse,composite,zstd} allow-path= overlay= backing= pieces= snapshot= key-file= ro rw \
         cache-size= flush-interval= unpack={on,off} unpack-dir= unpack-size= threads= io={auto,thread,uring} \
-        discard={unmap,ignore} detect-zeroes={off,on,unmap} growable lock={on,off} sandbox={on,off} suffix= uid= gid= umask= \
+        discard={unmap,ignore} detect-zeroes={off,on,unmap} growable audit={on,off} lock={on,off} sandbox={on,off} suffix= uid= gid= umask= \
         allow_other default_permissions fsname= subtype= max_read= noatime nodiratime sync dirsync
 end
 

@@ -137,6 +137,16 @@ Result<TableCache::Pin> TableCache::pin(HostOffset at) {
   return Pin(*this, *page);
 }
 
+TableCache::Pin TableCache::peek(HostOffset at) {
+  assert((at % page_size_).is_zero());
+  Shard& shard = shard_of(at);
+  const MutexLock lock(shard.mutex);
+  const auto found = shard.pages.find(at.value());
+  if (found == shard.pages.end() || !found->second->ready) return {};
+  found->second->pins.fetch_add(1, std::memory_order_acquire);
+  return Pin(*this, *found->second);
+}
+
 void TableCache::make_room(Shard& shard) {
   // Two rounds of the hand see every page once without its mark; when all are held the budget is exceeded for a while.
   for (std::size_t tries = 2 * shard.clock.size(); shard.clock.size() >= pages_per_shard_ && tries > 0; --tries) {

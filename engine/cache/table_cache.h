@@ -90,6 +90,9 @@ class TableCache {
   /// The page that begins at `at` (a multiple of the page size), read from the file when it is not in memory.
   Result<Pin> pin(HostOffset at);
 
+  /// The page if it is in memory, else a pin that is not valid. Leaves no trace: such a page is not kept longer for it.
+  Pin peek(HostOffset at);
+
   /// Drops what is known about a range that no longer holds tables, waiting for pins to go. Nothing there may be edited
   /// any more by anybody, and edits not yet written are thrown away. Call without locks.
   void forget(HostRange range);

@@ -1,11 +1,11 @@
 // What becomes of an image that was open for writing when a contradiction was met in it: it is declared corrupt, once.
 //
-//   state    | a change         | a flush writes        | released, punched, cut off | next state
-//   ---------+------------------+-----------------------+----------------------------+-----------------------------------
-//   sound    | is made          | what waits            | what was unlinked          | declare(): Declared
-//   Declared | ReadOnly         | what waits; tries the | nothing                    | the bit is on disk: Marked
-//            |                  | bit again             |                            | (version 2 has none: stays)
-//   Marked   | ReadOnly         | what waits            | nothing                    | flatimg check -r all, unmounted
+//   state    | a change    | a flush writes      | released, punched, cut off | next state
+//   ---------+-------------+---------------------+----------------------------+---------------------------------------
+//   sound    | is made     | what waits          | what was unlinked          | declare(): Declared
+//   Declared | is ReadOnly | what waits, and the | nothing                    | the bit is on disk: Marked
+//            |             | bit, tried again    |                            | (version 2 has none: stays)
+//   Marked   | is ReadOnly | what waits          | nothing                    | flatimg check -r all, when unmounted
 //
 // Invariants:
 //   1. What was acknowledged before is flushed as ever. A counter that contradicts itself is a reason to trust none of

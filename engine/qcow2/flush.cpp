@@ -141,6 +141,9 @@ Counters Qcow2Image::counters() const {
           {"last-flush-us", flushes.last_microseconds},
           {"table-writes", host_writes_.load()},
           {"barriers", barriers_.load()},
+          {"audits", audits_.load()},
+          {"audited-pages", audited_pages_.load()},
+          {"audited-leaks", leaks_seen_.load()},
           {"corrupt", corruption() ? 1u : 0u}};
 }
 

@@ -104,6 +104,7 @@ Result<void> FreeSpace::reserve(ClusterRun run) {
     }
   }
   CHECK(refcounts_.raise(run));
+  note_mentioned(run);
   reserved_.push_back({run, false});
   return {};
 }
@@ -258,6 +259,7 @@ Result<FreeSpace::Grant> FreeSpace::append(std::uint64_t wanted) {
     pending_clusters_ += old_table.count;
   }
   end_ = all.end();
+  note_mentioned(all);
   return Grant{{first + plan.overhead(), wanted}, !file_.is_block_device()};
 }
 
@@ -271,6 +273,7 @@ void FreeSpace::release_later(ClusterRun run) {
     pending_.push_back(run);
   }
   pending_clusters_ += run.count;
+  note_mentioned(run);
 }
 
 FreeSpace::Pending FreeSpace::begin_release() {
@@ -329,6 +332,7 @@ Result<void> FreeSpace::finish_release(Pending pending) {
       freed = *std::move(lowered);
       punching_.insert(punching_.end(), freed.begin(), freed.end());
       for (const ClusterRun& part : freed) {
+        if (seen_) seen_->forget(part);
         for (std::uint64_t cluster = part.first; cluster < part.end(); ++cluster) tables_.erase(cluster);
       }
     }

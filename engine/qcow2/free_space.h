@@ -26,6 +26,7 @@
 #include <unordered_set>
 
 #include "qcow2/refcounts.h"
+#include "qcow2/seen_clusters.h"
 
 namespace flatimg::qcow2 {
 
@@ -82,6 +83,33 @@ class FreeSpace {
   /// Cuts unused clusters off the end of the file.
   Result<void> trim_file();
 
+  // --- an audit (table_audit.h), by one thread: free_space_audit.cpp ---
+  /// Begins to remember which clusters of the window have been seen; until end_audit(), or until adopt().
+  void begin_audit(ClusterRun window);
+  void end_audit();
+  /// What an entry names.
+  struct Mention {
+    enum class By : unsigned char { L1Table, L2Table };
+    ClusterRun run;
+    bool own = false;  // by its COPIED flag
+    By by = By::L2Table;
+  };
+  struct AuditedMentions {
+    std::size_t judged = 0;     // from the first one on; less than all when that would take many reads
+    std::string contradiction;  // of the one behind those
+    bool aborted = false;       // what was seen counts no more
+  };
+  /// Compares entries that are held with the counters, and with what was seen before.
+  Result<AuditedMentions> audit(std::span<const Mention> mentions, QuietPage& page);
+  struct CountedLeaks {
+    std::uint64_t next = 0;
+    std::uint64_t leaks = 0;
+    bool aborted = false;
+  };
+  /// Clusters from `from` on that are counted, and that nobody has mentioned since the audit began; as many as one page
+  /// of counters has, at most.
+  Result<CountedLeaks> count_leaks(std::uint64_t from, QuietPage& page);
+
   /// Host space for tables that are about to change.
   [[nodiscard]] TableSpace& table_space() { return table_space_; }
 
@@ -130,6 +158,11 @@ class FreeSpace {
   Result<void> grow_file(std::uint64_t clusters) REQUIRES(mutex_);
   Result<void> reserve(ClusterRun run) REQUIRES(mutex_);
   void punch_and_free(ClusterRun run) EXCLUDES(mutex_);
+  void note_mentioned(ClusterRun run) REQUIRES(mutex_) {
+    if (seen_) seen_->note_mentioned(run);
+  }
+  Result<std::string> contradiction_of(const Mention& mention, QuietPage& page) REQUIRES(mutex_);
+  Result<void> note_seen(const Mention& mention, QuietPage& page) REQUIRES(mutex_);
   [[nodiscard]] ClusterRun not_being_punched(ClusterRun run) const REQUIRES(mutex_);
   [[nodiscard]] HostRange bytes_of(ClusterRun run) const;
 
@@ -155,6 +188,7 @@ class FreeSpace {
   std::uint64_t unknown_end_ GUARDED_BY(mutex_) = 0;
   std::uint64_t ahead_ GUARDED_BY(mutex_);  // clusters to reserve next time
   Counts counts_ GUARDED_BY(mutex_);
+  std::optional<SeenClusters> seen_ GUARDED_BY(mutex_);  // while an audit is under way
 };
 
 }  // namespace flatimg::qcow2

@@ -55,6 +55,7 @@ void FreeSpace::adopt(const Refcounts& copy, std::vector<ClusterRun> freed) {
   {
     const MutexLock lock(mutex_);
     refcounts_.become(copy);
+    seen_.reset();  // the tables in use are others now
     for (const ClusterRun& run : freed) {
       for (std::uint64_t cluster = run.first; cluster < run.end(); ++cluster) tables_.erase(cluster);
     }

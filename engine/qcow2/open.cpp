@@ -223,12 +223,19 @@ Result<void> Qcow2Image::begin_writing() {
 // Whoever writes without maintaining what an autoclear bit stands for clears the bit before the first change.
 Result<void> Qcow2Image::begin_writing_once() {
   assert(traits_.writable);
-  CHECK(protect_tables());
+  CHECK(protect_tables_once());
   const std::uint64_t kept = header_.autoclear & autoclear::kRawDataFile;
   if (header_.version < 3 || kept == header_.autoclear) return {};
   CHECK(write_autoclear(*file_, kept));
   CHECK(file_->barrier());
   header_.autoclear = kept;
+  return {};
+}
+
+Result<void> Qcow2Image::protect_tables_once() {
+  if (tables_protected_) return {};
+  CHECK(protect_tables());
+  tables_protected_ = true;
   return {};
 }
 

@@ -11,6 +11,7 @@
 //   switch.cpp   the header from one set of tables to another
 //   encoded.cpp  compressed clusters: read and written
 //   encryption.h enciphered clusters
+//   table_audit.h   looking for contradictions, while nobody asks for anything
 //   corrupt_mark.h  what becomes of it when a contradiction is met
 //
 // Whatever changes the disk passes through noticed(): a contradiction on its way declares the image corrupt.
@@ -27,6 +28,7 @@
 #include "cache/flusher.h"
 #include "codec/block_pool.h"
 #include "codec/decoded_cache.h"
+#include "image/audit.h"
 #include "image/image.h"
 #include "qcow2/corrupt_mark.h"
 #include "qcow2/encryption.h"
@@ -56,7 +58,7 @@ Result<Header> read_header(HostFile& file, HeaderUse use = HeaderUse::Open);
 /// The same without judging what the fields say: judge_header() does that.
 Result<Header> read_header_fields(HostFile& file);
 
-class Qcow2Image final : public Image {
+class Qcow2Image final : public Image, public Audited {
  public:
   /// `data_file` holds guest data when the header says so; `below` is the backing image or nullptr and outlives this.
   /// Checks the tables that are always needed. Repairs refcounts first when the image is dirty and to be written.
@@ -88,9 +90,11 @@ class Qcow2Image final : public Image {
   [[nodiscard]] Image* below() const override { return below_; }
   [[nodiscard]] Counters counters() const override;
   [[nodiscard]] std::optional<std::string> corruption() const override;
+  Result<std::unique_ptr<Audit>> begin_audit() override;
 
  private:
   class Reservation;
+  class TableAudit;
   class TableSwitch;
   Qcow2Image(std::unique_ptr<HostFile> file, Header header, std::unique_ptr<HostFile> data_file, Image* below,
              OpenOptions options);
@@ -104,6 +108,7 @@ class Qcow2Image final : public Image {
   Result<void> check_data_lies_in_file();
   Result<void> begin_writing();
   Result<void> begin_writing_once() REQUIRES(tables_mutex_);
+  Result<void> protect_tables_once() REQUIRES(tables_mutex_);
   Result<void> protect_tables();
   Result<void> protect_snapshots();
 
@@ -230,8 +235,17 @@ class Qcow2Image final : public Image {
   std::atomic<bool> writing_begun_{false};
   std::atomic<bool> header_unsettled_{false};
   HeaderCore former_header_ GUARDED_BY(tables_mutex_);
+  bool tables_protected_ GUARDED_BY(tables_mutex_) = false;
   std::atomic<std::uint64_t> host_writes_{0};
   std::atomic<std::uint64_t> barriers_{0};
+
+  // Of audits (table_audit.h).
+  std::optional<std::uint64_t> audited_writes_;  // host_writes_ when the last one began that looked at everything
+  std::uint64_t audit_window_ = 0;
+  std::atomic<std::uint64_t> audits_{0};
+  std::atomic<std::uint64_t> audited_pages_{0};
+  std::atomic<std::uint64_t> leaks_seen_{0};
+
   Flusher flusher_;  // last: its thread uses what is above
 };
 

@@ -66,6 +66,25 @@ Result<std::uint64_t> Refcounts::count_of(std::uint64_t cluster) {
   return part.page.valid() ? read_counter(part.page.bytes(), part.index, layout_.refcount_order()) : 0;
 }
 
+Result<std::uint64_t> Refcounts::count_quietly(std::uint64_t cluster, QuietPage& page) {
+  const std::uint64_t block = cluster / counters_per_block();
+  if (!has_block(block)) return std::uint64_t{0};
+  const std::uint64_t per_page = cache_.page_size().value() * 8 >> layout_.refcount_order();
+  const std::uint64_t in_block = cluster % counters_per_block();
+  const HostOffset at = block_at(block) + cache_.page_size() * (in_block / per_page);
+  const auto counter = [&](std::span<const std::byte> bytes) {
+    return read_counter(bytes, in_block % per_page, layout_.refcount_order());
+  };
+  if (page.at_ != at) {
+    if (const auto cached = cache_.peek(at); cached.valid()) return counter(cached.bytes());
+    page.at_.reset();
+    CHECK(file_.read(at, page.memory_.at_least(cache_.page_size().value())));
+    page.at_ = at;
+    ++page.reads_;
+  }
+  return counter(page.memory_.view(cache_.page_size().value()));
+}
+
 Result<std::uint64_t> Refcounts::free_prefix(ClusterRun run) {
   TRY(const Part part, part_at(run.first, run.count));
   if (!part.page.valid()) return part.count;

@@ -8,8 +8,10 @@
 // Not thread-safe: FreeSpace's mutex guards it.
 #pragma once
 
+#include <optional>
 #include <vector>
 
+#include "base/aligned_buffer.h"
 #include "cache/resident_table.h"
 #include "cache/table_cache.h"
 #include "qcow2/header.h"
@@ -25,6 +27,24 @@ struct ClusterRun {
   [[nodiscard]] std::uint64_t end() const { return first + count; }
 };
 
+/// One page of counters in memory of the caller's, good for as long as the mutex is held under which it was read.
+class QuietPage {
+ public:
+  /// The mutex has been taken.
+  void begin() {
+    at_.reset();
+    reads_ = 0;
+  }
+  /// How often the disk was read since.
+  [[nodiscard]] unsigned reads() const { return reads_; }
+
+ private:
+  friend class Refcounts;
+  std::optional<HostOffset> at_;
+  AlignedBuffer memory_;
+  unsigned reads_ = 0;
+};
+
 class Refcounts {
  public:
   Refcounts(HostFile& file, TableSpace& table_space, const Header& header, ByteCount cache_budget);
@@ -34,6 +54,9 @@ class Refcounts {
 
   /// The counter of one cluster; 0 where no block covers it.
   Result<std::uint64_t> count_of(std::uint64_t cluster);
+
+  /// The same without leaving a trace in the cache: what is not in memory is read into `page`.
+  Result<std::uint64_t> count_quietly(std::uint64_t cluster, QuietPage& page);
 
   /// How many clusters from run.first have counter 0, at most run.count. Stops at the end of a cache page.
   Result<std::uint64_t> free_prefix(ClusterRun run);

@@ -147,6 +147,14 @@ Result<Disk::Resolved> Parts::resolve(GuestRange want, Look look) {
   return found;
 }
 
+std::vector<Disk*> Parts::disks() const {
+  std::vector<Disk*> disks;
+  for (const auto& piece : pieces_) {
+    if (piece->disk) disks.push_back(piece->disk.get());
+  }
+  return disks;
+}
+
 void Parts::stop_counting() {
   for (const auto& piece : pieces_) {
     if (piece->disk) piece->disk->stop_counting();

@@ -37,6 +37,9 @@ class Parts {
   ByteCount data_bytes();
   Result<Disk::Resolved> resolve(GuestRange want, Look look);
 
+  /// The disks of the parts, in order.
+  [[nodiscard]] std::vector<Disk*> disks() const;
+
   /// Nobody counts data any more; before the images are closed.
   void stop_counting();
 

@@ -40,6 +40,7 @@ Result<void> OpenImage::take(Result<Opened> opened) {
 
 Result<void> OpenImage::close_disk() {
   if (!disk_) return {};
+  audit_.reset();
   Result<void> closed = disk_->close();
   disk_.reset();
   return closed;
@@ -124,6 +125,13 @@ void OpenImage::show_times(struct stat& status) {
   if (!times_) times_ = Times{status.st_mtim, status.st_ctim};
   status.st_mtim = times_->modified;
   status.st_ctim = times_->changed;
+}
+
+bool OpenImage::audit_step(DiskAudit::Clock::time_point now) {
+  const Use use(*this);
+  if (use.disk() == nullptr || !use.disk()->writable()) return false;
+  if (!audit_) audit_ = std::make_unique<DiskAudit>(*use.disk());
+  return audit_->step(now) != DiskAudit::Step::Nothing;
 }
 
 OpenImage::Facts OpenImage::facts() {

@@ -26,6 +26,7 @@
 #include "fuse/snapshot_readers.h"
 #include "fuse/write_claims.h"
 #include "view/disk.h"
+#include "view/disk_audit.h"
 
 namespace flatimg::flat::tree {
 
@@ -74,6 +75,9 @@ class OpenImage {
     Counters counters;
   };
   [[nodiscard]] Facts facts() EXCLUDES(mutex_);
+  /// A step of looking for contradictions, if the image is open for writing; false when there is nothing to look at. By
+  /// one thread; whoever opens or closes the image waits for the step and no longer.
+  bool audit_step(DiskAudit::Clock::time_point now) EXCLUDES(mutex_);
   [[nodiscard]] bool has_handles() const EXCLUDES(mutex_);
 
   // Times as they are shown: those of the file at the last renewal.
@@ -117,6 +121,7 @@ class OpenImage {
   // Changed by whoever has set changing_, read by those who are counted in uses_.
   std::unique_ptr<Disk> disk_;
   std::string format_;
+  std::unique_ptr<DiskAudit> audit_;  // of disk_; made by the one who audits it
 };
 
 }  // namespace flatimg::flat::tree

@@ -94,12 +94,24 @@ const fuse_lowlevel_ops& Tree::operations() const { return tree::operations(); }
 
 std::string Tree::status() const { return stats_json(*this); }
 
+namespace {
+
+/// Of the first image that wants one.
+bool audit_step(const OpenImages& images) {
+  const auto now = DiskAudit::Clock::now();
+  return std::ranges::any_of(images.all(), [&](const auto& image) { return image->audit_step(now); });
+}
+
+}  // namespace
+
 void Tree::answers(dev_t device, Errands& /*errands*/) {
   own_device = device;
   page_dropper.start(session);
+  if (options.audit && !options.read_only) idle_audit.start(counters, [this] { return audit_step(images); });
 }
 
 Result<void> Tree::close() {
+  idle_audit.stop();
   page_dropper.stop();
   return images.close_all();
 }

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/secret.h"
+#include "fuse/idle_audit.h"
 #include "fuse/mounted.h"
 #include "fuse/options.h"
 #include "fuse/page_dropper.h"
@@ -44,6 +45,7 @@ struct Tree final : Mounted {
   InodeNumbers inode_numbers;
   PageDropper page_dropper;
   std::atomic<std::uint64_t> own_device{0};  // 0 until the mount answers
+  IdleAudit idle_audit;                      // last: its thread uses what is above
 };
 
 /// Opens SOURCE and looks at the options; opens no image. BadUsage for options that are about one image.

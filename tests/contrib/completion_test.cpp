@@ -107,7 +107,7 @@ TEST(BashCompletion, ProposesValuesThatMountOptionsTake) {
                            "words=$($FLATIMG mount -o $word$value /none/a /none/b 2>&1) && false; [[ $words != "
                            "*option* ]] || echo $words; done; done; "
                            "echo tried $tried");
-  EXPECT_EQ(tried.output, "tried 20\n");
+  EXPECT_EQ(tried.output, "tried 22\n");
 }
 
 TEST(BashCompletion, ProposesOptionsThatFormatsHave) {

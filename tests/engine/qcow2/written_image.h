@@ -13,7 +13,9 @@ namespace flatimg::qcow2 {
 
 class WrittenImage {
  public:
-  explicit WrittenImage(const test::Qcow2Builder& built, Access access = Access::ReadWrite)
+  /// Without an interval it is flushed on demand only.
+  explicit WrittenImage(const test::Qcow2Builder& built, Access access = Access::ReadWrite,
+                        std::chrono::milliseconds flush_interval = {})
       : cluster_(built.cluster_size()) {
     auto memory = test::MemoryFile::containing(built.bytes());
     memory_ = memory.get();
@@ -21,7 +23,7 @@ class WrittenImage {
     faulty_ = faulty.get();
     OpenOptions options;
     options.writable = access == Access::ReadWrite;
-    options.flush_interval = std::chrono::milliseconds(0);
+    options.flush_interval = flush_interval;
     auto opened = Qcow2Image::open(std::move(faulty), built.header().value(), nullptr, nullptr, options);
     if (!opened) throw std::runtime_error(opened.error().text);
     image_ = opened->get();
