@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "fuse/detached_mount.h"
 #include "fuse/fusermount.h"
+#include "fuse/handed_connection.h"
 
 namespace flatimg::flat {
 
@@ -93,6 +94,7 @@ Result<Descriptor> KernelMount::make_detached() {
 
 Result<Descriptor> KernelMount::make() {
   if (plan_.loop) return make_detached();
+  if (plan_.handed) return take_handed(*plan_.handed);
   auto connection = connect(plan_);
   if (!connection) {
     const std::string why = std::move(connection.error().text);
@@ -107,6 +109,7 @@ Result<Descriptor> KernelMount::make() {
 }
 
 Result<void> KernelMount::must_answer() const {
+  if (plan_.handed) return {};  // where it is, is known to whoever mounted it
   if (!plan_.loop) CHECK(look_at(plan_.mountpoint));
   CHECK(look_at(flat_path()));
   return {};
@@ -152,6 +155,7 @@ void KernelMount::let_go() {
 }
 
 KernelMount::Left KernelMount::leave() {
+  if (plan_.handed) return Left::NotOurs;
   if (!is_there()) return Left::NotThere;
   loop_.release();  // what the device holds goes to the flat file first
   handle_ = open_flat_file();
@@ -176,7 +180,7 @@ Result<void> KernelMount::write_back_detached() {
 // The number may be another mount's by now, which then answers.
 void KernelMount::clear() {
   if (plan_.loop) return let_go();
-  if (!is_there() || !is_dead_mount(plan_.mountpoint)) return;
+  if (plan_.handed || !is_there() || !is_dead_mount(plan_.mountpoint)) return;
   if (auto done = unmount(plan_.mountpoint, Unmount::Lazily); !done) log(LogLevel::Error, "{}", done.error().text);
 }
 

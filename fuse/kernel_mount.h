@@ -21,6 +21,8 @@ struct MountPlan {
   MountOptions options;
   /// A loop device instead of a mountpoint, which is then only what messages call it; flat_path is a name in the root.
   std::optional<Partitions> loop = {};
+  /// The connection of a mount that somebody else has made (handed_connection.h); mountpoint is its name only.
+  std::optional<int> handed = {};
 };
 
 class KernelMount {
@@ -36,8 +38,9 @@ class KernelMount {
   /// With a plan that wants one: the loop device, once the mount answers. Nothing to be done otherwise.
   Result<void> attach_loop();
   [[nodiscard]] const std::string& loop_device() const { return loop_.path(); }
-  /// The number by which the kernel knows it; 0 before make().
+  /// The number by which the kernel knows it; 0 before make(), and of a mount that was handed over.
   [[nodiscard]] dev_t device() const { return device_; }
+  [[nodiscard]] bool was_handed_over() const { return plan_.handed.has_value(); }
   /// Whether the mountpoint still leads to this mount, or we still hold it.
   [[nodiscard]] bool is_there() const;
 
@@ -50,6 +53,7 @@ class KernelMount {
     NotThere,  // somebody has detached it before
     Unmounted,
     Detached,  // files are open; one handle of our own among them, if has_handle()
+    NotOurs,   // somebody else has mounted it, and will unmount it
   };
   /// Writes back, then unmounts, or detaches when files are open.
   Left leave();

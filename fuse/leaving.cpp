@@ -39,6 +39,7 @@ void leave_alone(Session& session, const Mounted& mounted) {
 void leave(Session& session, const Mounted& mounted, Errands& errands) {
   const auto left = errands.leave();
   if (!left) return leave_alone(session, mounted);
+  if (left->how == KernelMount::Left::NotOurs) session.fetch_pages();
   if (left->how != KernelMount::Left::Unmounted) wait_for_others(session, mounted, left->handles);
   if (left->how == KernelMount::Left::Detached) say_if_failed(errands.write_back_detached());
   if (session.workers().wait_for(kConnectionEnd)) return;

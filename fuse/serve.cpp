@@ -19,6 +19,7 @@
 #include "fuse/confined_look.h"
 #include "fuse/control.h"
 #include "fuse/exported.h"
+#include "fuse/handed_connection.h"
 #include "fuse/mount_table.h"
 #include "fuse/new_overlay.h"
 #include "fuse/process.h"
@@ -39,6 +40,7 @@ struct Place {
   std::string source;      // absolute
   std::string mountpoint;  // canonical; for people only where there is a loop device instead
   std::optional<Partitions> loop = {};
+  std::optional<int> handed = {};  // the connection of somebody else's mount
   Shape shape = Shape::Directory;
   bool is_tree = false;  // the source is a directory
 };
@@ -72,7 +74,11 @@ Result<Shape> shape_of(const std::string& mountpoint) {
 Result<Place> find_place(const MountRequest& request) {
   Place place;
   place.loop = request.loop;
-  if (!place.loop) {
+  place.handed = handed_connection(request.mountpoint);
+  if (place.handed) {
+    CHECK(check_handed(*place.handed));
+    place.mountpoint = request.mountpoint;
+  } else if (!place.loop) {
     TRY(place.mountpoint, canonical_mountpoint(request.mountpoint));
     CHECK(clear_dead_mount(place.mountpoint));
   }
@@ -85,6 +91,7 @@ Result<Place> find_place(const MountRequest& request) {
     if (!place.is_tree) return place;
     return fail(ErrorKind::BadUsage, "{}: a directory cannot be attached: mount it", shown(request.source));
   }
+  if (place.handed) return place;
   TRY(place.shape, shape_of(place.mountpoint));
   if (place.is_tree && place.shape == Shape::File) {
     return fail(ErrorKind::BadUsage, "{}: a directory of images is mounted on a directory", shown(request.mountpoint));
@@ -219,7 +226,7 @@ MountPlan plan_of(const Place& place, const MountOptions& options) {
   std::string flat_path = place.mountpoint;
   if (place.shape == Shape::Directory && !place.is_tree) flat_path += "/" + flat_name(place, options);
   if (place.loop) flat_path = flat_name(place, options);
-  return {place.source, place.mountpoint, std::move(flat_path), place.shape, options, place.loop};
+  return {place.source, place.mountpoint, std::move(flat_path), place.shape, options, place.loop, place.handed};
 }
 
 int told(const Result<void>& outcome) {
@@ -250,11 +257,12 @@ int run_both(const Place& place, MountRequest request, Run run, Verdict verdict)
   if (*worker == 0) {
     verdict = Verdict();
     ours = Channel();
+    if (place.handed) ::close(*place.handed);  // it comes back when the mount is to be served
     return be_worker(place, std::move(request), run, std::move(workers));
   }
   request.passphrase.reset();
   workers = Channel();
-  close_all_but({ours.descriptor().get(), verdict.descriptor()});
+  close_all_but({ours.descriptor().get(), verdict.descriptor(), place.handed.value_or(-1)});
   const int exit_code = supervise(*worker, std::move(ours), plan_of(place, request.options), std::move(verdict));
   overlay->take_back_if_empty();
   return exit_code;
@@ -264,6 +272,7 @@ int run_both(const Place& place, MountRequest request, Run run, Verdict verdict)
 
 Result<void> check_request(const MountRequest& request) {
   CHECK(look_at(request.source));
+  if (const auto handed = handed_connection(request.mountpoint)) return check_handed(*handed);
   CHECK(canonical_mountpoint(request.mountpoint));
   return {};
 }
@@ -274,12 +283,14 @@ int serve(MountRequest request, Run run, const std::function<void(const std::str
   if (run == Run::Foreground) return run_both(*place, std::move(request), run, Verdict());
   const bool named = std::ranges::find(request.options.allowed_directories, Gate::kDescriptors) !=
                      request.options.allowed_directories.end();
-  auto forked = fork_helper(named ? Inherited::Keep : Inherited::Close);
+  auto forked = fork_helper(named || place->handed ? Inherited::Keep : Inherited::Close);
   if (const auto* parent = std::get_if<ParentDone>(&forked)) {
     if (parent->exit_code == 0 && when_ready) when_ready(parent->news);
     return parent->exit_code;
   }
-  return run_both(*place, std::move(request), run, std::get<Verdict>(std::move(forked)));
+  auto verdict = std::get<Verdict>(std::move(forked));
+  if (place->handed && !named) close_all_but({verdict.descriptor(), *place->handed});
+  return run_both(*place, std::move(request), run, std::move(verdict));
 }
 
 }  // namespace flatimg::flat

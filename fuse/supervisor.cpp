@@ -179,6 +179,11 @@ Message Supervisor::announce() {
   if (const auto answers = mount_.must_answer(); !answers) return answer_of(answers);
   if (const auto attached = mount_.attach_loop(); !attached) return answer_of(attached);
   Message answer;
+  answers_ = true;
+  if (mount_.was_handed_over()) {
+    answer.text = "somebody else has mounted it";
+    return answer;
+  }
   answer.numbers[0] = static_cast<std::int64_t>(mount_.device());
   auto control = ControlSocket::listen(mount_.device());
   if (control) {
@@ -187,7 +192,6 @@ Message Supervisor::announce() {
   } else {
     answer.text = control.error().text;
   }
-  answers_ = true;
   return answer;
 }
 
