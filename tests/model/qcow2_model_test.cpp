@@ -139,12 +139,12 @@ class Qcow2Model : public ::testing::TestWithParam<Layout>, protected test::Rand
   }
 
   // QEMU applies it to a copy. With counters of two bits it cannot, because it raises before it lowers; there it reads
-  // the snapshot, as far as the disk reaches today.
+  // the snapshot, as if it were as large as the disk is today.
   void expect_snapshot(const std::string& name, const DiskModel& content) {
     write("snapshot.raw", content);
     if (GetParam().options.find("refcount_bits=2") != std::string::npos) {
       must_run("qemu-img convert -l " + name + " -O raw image.qcow2 after.raw && " +
-               "cmp -n $(stat -c %s after.raw) after.raw snapshot.raw");
+               "cmp -n $(stat -c %s after.raw snapshot.raw | sort -n | head -n 1) after.raw snapshot.raw");
       return;
     }
     must_run("cp image.qcow2 after.qcow2 && qemu-img snapshot -a " + name + image_named("after.qcow2") +
