@@ -70,7 +70,7 @@ class BlockPool::Memory {
 BlockPool::BlockPool(ByteCount most) : memory_(std::make_shared<Memory>(most)) {}
 
 std::shared_ptr<AlignedBytes> BlockPool::block(std::size_t bytes) {
-  auto block = std::make_unique<AlignedBytes>();
+  auto block = std::make_unique<AlignedBytes>();  // first: what is taken must find its way back
   *block = AlignedBytes(memory_->take(bytes), bytes);
   const auto give_back = [memory = memory_](AlignedBytes* last) {
     AlignedBuffer buffer = std::move(*last).memory();

@@ -292,9 +292,11 @@ void FreeSpace::written() {
 }
 
 void FreeSpace::failed(Pending pending) {
-  const MutexLock lock(mutex_);
-  refcounts_.failed();
-  pending_.insert(pending_.begin(), pending.begin(), pending.end());
+  {
+    const MutexLock lock(mutex_);
+    refcounts_.failed();
+  }
+  keep(std::move(pending));
 }
 
 void FreeSpace::keep(Pending pending) {

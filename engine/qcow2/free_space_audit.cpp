@@ -45,7 +45,9 @@ Result<std::string> FreeSpace::contradiction_of(const Mention& mention, QuietPag
     }
     if (mention.by == Mention::By::L1Table) continue;  // is protected because of that
     // Counted for both, as a repair leaves it, nothing comes to harm as long as nobody writes there.
-    if ((mention.own || count == 1) && tables_.contains(cluster)) return fmt::format("host cluster {}, which holds a table", cluster);
+    if ((mention.own || count == 1) && tables_.contains(cluster)) {
+      return fmt::format("host cluster {}, which holds a table", cluster);
+    }
     if (count == 1 && seen_->is_alone(cluster)) {
       return fmt::format("host cluster {}, which another entry names, too, and which is counted once", cluster);
     }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "codec/deflate.h"
+#include "crash/fixed_base.h"
 #include "crash/random_crashes.h"
 #include "qcow1/check.h"
 #include "qcow1/qcow1_image.h"

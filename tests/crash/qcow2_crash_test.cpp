@@ -5,6 +5,7 @@
 // FLATIMG_SEED and FLATIMG_ROUNDS choose other and more workloads.
 #include <algorithm>
 
+#include "crash/fixed_base.h"
 #include "crash/random_crashes.h"
 #include "qcow2/qcow2_image.h"
 #include "support/image_oracle.h"

@@ -11,13 +11,14 @@
 
 #include "codec/xxh64.h"
 #include "crash/crash_states.h"
+#include "crash/fixed_base.h"
 #include "crash/sector_history.h"
 #include "crash/short_workloads.h"
-#include "crash/tracked_sectors.h"
 #include "qcow2/create.h"
 #include "qcow2/qcow2_image.h"
 #include "qcow2/snapshot_table.h"
 #include "support/figures.h"
+#include "support/forwarding_file.h"
 #include "support/from_environment.h"
 #include "support/image_oracle.h"
 #include "support/matchers.h"
@@ -31,12 +32,12 @@ namespace {
 using test::CrashState;
 using test::Deed;
 using test::FixedBase;
+using test::kSector;
 using test::MemoryFile;
+using test::SectorHistory;
 using test::ShortStep;
 using test::Succeeds;
-using test::TrackedSectors;
 
-constexpr std::uint64_t kSector = TrackedSectors::kSector;
 constexpr std::uint64_t kMostLeaks = 4096 + 64;  // clusters: what may be reserved ahead, and tables that were under way
 
 struct Setting {
@@ -91,8 +92,8 @@ class Qcow2ShortWorkloads : public ::testing::TestWithParam<Setting> {
     if (base) chain.push_back(std::move(base));
     return std::make_unique<Disk>(std::move(chain), DiskOptions{});
   }
-  std::unique_ptr<Disk> open_copies(const std::vector<std::unique_ptr<MemoryFile>>& files,
-                                    const qcow2::OpenOptions& options) {
+  template <class Files>
+  std::unique_ptr<Disk> open_copies(const Files& files, const qcow2::OpenOptions& options) {
     std::vector<std::unique_ptr<HostFile>> copies;
     for (const auto& file : files) copies.push_back(file->copy());
     return open(std::move(copies), options);
@@ -107,21 +108,19 @@ class Qcow2ShortWorkloads : public ::testing::TestWithParam<Setting> {
   void make_start() {
     qcow2::CreateOptions options = GetParam().options;
     options.size = ByteCount(size_);
-    std::vector<std::shared_ptr<MemoryFile>> files{std::make_shared<MemoryFile>()};
-    if (options.data_file_name) files.push_back(std::make_shared<MemoryFile>());
+    starts_.push_back(std::make_shared<MemoryFile>());
+    if (options.data_file_name) starts_.push_back(std::make_shared<MemoryFile>());
     if (GetParam().with_base) base_.assign(size_, std::byte{0xBA});
-    ASSERT_THAT(qcow2::create(*files[0], files.size() > 1 ? files[1].get() : nullptr, options), Succeeds());
-    for (const auto& file : files) starts_.push_back(file->copy());
-    const auto recording = std::make_shared<test::Recording>();
-    auto disk = open_recorded(recording);
+    ASSERT_THAT(qcow2::create(*starts_[0], starts_.size() > 1 ? starts_[1].get() : nullptr, options), Succeeds());
+    std::vector<std::unique_ptr<HostFile>> files;
+    for (const auto& start : starts_) files.push_back(std::make_unique<test::ForwardingFile>(start));
+    const auto disk = open(std::move(files), for_writing());
     ASSERT_NE(disk, nullptr);
     fill(*disk, 1, std::byte{0x11});
     compress(*disk, 2, std::byte{0x22});
     ASSERT_THAT(disk->zero(cluster(3), Space::Keep), Succeeds());
     for (std::uint64_t n = 4; n < 4 + GetParam().filled; ++n) fill(*disk, n, std::byte{0x44});
     ASSERT_THAT(disk->close(), Succeeds());
-    disk.reset();
-    replay_all(recording->operations());
     note_start();
   }
   void fill(Disk& disk, std::uint64_t number, std::byte value) {
@@ -137,15 +136,6 @@ class Qcow2ShortWorkloads : public ::testing::TestWithParam<Setting> {
     std::vector<std::unique_ptr<HostFile>> files;
     for (const auto& start : starts_) files.push_back(std::make_unique<test::RecordingFile>(start->copy(), recording));
     return open(std::move(files), for_writing());
-  }
-  void replay_all(const std::vector<test::Operation>& operations) {
-    std::mt19937_64 random(0);
-    std::vector<std::unique_ptr<MemoryFile>> last;
-    test::for_each_crash_state(starts_pointers(), operations, {0, 0, 0}, random, [&](CrashState state) {
-      last = std::move(state.files);  // of the last epoch the last state is the one with everything
-      return true;
-    });
-    starts_ = std::move(last);
   }
   [[nodiscard]] std::vector<const MemoryFile*> starts_pointers() const {
     std::vector<const MemoryFile*> pointers;
@@ -189,8 +179,8 @@ class Qcow2ShortWorkloads : public ::testing::TestWithParam<Setting> {
 
   struct Work {
     std::shared_ptr<test::Recording> recording = std::make_shared<test::Recording>();
-    TrackedSectors sectors;
-    std::map<std::string, TrackedSectors::Values> snapshots;  // that were ever made, by name
+    SectorHistory sectors;
+    std::map<std::string, SectorHistory::Values> snapshots;  // that were ever made, by name
     std::byte next_value{0x80};
   };
 
@@ -254,7 +244,7 @@ class Qcow2ShortWorkloads : public ::testing::TestWithParam<Setting> {
   void cut_power_during(const std::vector<ShortStep>& steps, const test::CrashSearch& search) {
     SCOPED_TRACE(name_of(steps));
     Work work;
-    work.sectors = TrackedSectors(start_values_, size_);
+    work.sectors = SectorHistory(start_values_, size_);
     auto disk = open_recorded(work.recording);
     ASSERT_NE(disk, nullptr);
     for (const ShortStep& step : steps) perform(step, *disk, work);
@@ -279,7 +269,7 @@ class Qcow2ShortWorkloads : public ::testing::TestWithParam<Setting> {
     ASSERT_TRUE(disk->writable()) << disk->traits().read_only_reason;
     const auto allowed = work.sectors.allowed(state.covered, state.end);
     EXPECT_TRUE(allowed.sizes.contains(disk->size().value())) << "a disk of " << disk->size().value() << " bytes";
-    const TrackedSectors::Values found = values_of(*disk);
+    const SectorHistory::Values found = values_of(*disk);
     for (const auto& [sector, value] : found) {
       EXPECT_TRUE(allowed.values.at(sector).contains(value))
           << "sector " << sector << " has " << std::to_integer<int>(value);
@@ -299,8 +289,8 @@ class Qcow2ShortWorkloads : public ::testing::TestWithParam<Setting> {
     EXPECT_EQ(report->check_errors + report->corruptions, 0u) << ::testing::PrintToString(report->sentences);
     EXPECT_LE(report->leaks, kMostLeaks);
   }
-  [[nodiscard]] TrackedSectors::Values values_of(Disk& disk) const {
-    TrackedSectors::Values values;
+  [[nodiscard]] SectorHistory::Values values_of(Disk& disk) const {
+    SectorHistory::Values values;
     for (const auto& [sector, unused] : start_values_) {
       if ((sector + 1) * kSector > disk.size().value()) continue;
       std::vector<std::byte> bytes(kSector);
@@ -328,7 +318,7 @@ class Qcow2ShortWorkloads : public ::testing::TestWithParam<Setting> {
   }
 
   // States that QEMU has not seen yet, some of them. An external data file would have to be found by its name.
-  void ask_qemu(const CrashState& state, const TrackedSectors::Values& found) {
+  void ask_qemu(const CrashState& state, const SectorHistory::Values& found) {
     if (!has_qemu_ || state.files.size() > 1 || GetParam().with_base || cluster_ > 65536) return;
     const auto bytes = state.file().contents();
     if (!seen_.insert(xxh64_low(bytes)).second || seen_.size() % ask_every_ != 0) return;
@@ -365,9 +355,9 @@ class Qcow2ShortWorkloads : public ::testing::TestWithParam<Setting> {
   std::uint64_t cluster_ = 0;
   std::uint64_t size_ = 0;  // bytes of the disk
   std::vector<std::uint64_t> places_;
-  std::vector<std::unique_ptr<MemoryFile>> starts_;
+  std::vector<std::shared_ptr<MemoryFile>> starts_;
   std::vector<std::byte> base_;
-  TrackedSectors::Values start_values_;
+  SectorHistory::Values start_values_;
   test::TempDir dir_;
   bool has_qemu_ = false;
   std::mt19937_64 random_{test::from_environment("FLATIMG_SEED", 1)};
@@ -389,11 +379,11 @@ TEST_P(Qcow2ShortWorkloads, OfTwoOperationsLeaveOldOrNew) {
 }
 
 TEST_P(Qcow2ShortWorkloads, OfThreeOperationsLeaveOldOrNew) {
-  const std::uint64_t steps = test::all_steps(places_).size();
+  const auto steps = test::all_steps(places_);
+  const std::uint64_t count = steps.size() * steps.size() * steps.size();
   const std::uint64_t wanted = test::from_environment("FLATIMG_CRASH_TRIPLES", 10);
   for (std::uint64_t n = 0; n < wanted && !HasFailure(); ++n) {
-    cut_power_during(test::workload(test::all_steps(places_), 3, random_() % (steps * steps * steps)),
-                     {.all_subsets_up_to = 3, .random_states = 3});
+    cut_power_during(test::workload(steps, 3, random_() % count), {.all_subsets_up_to = 3, .random_states = 3});
   }
   report();
 }

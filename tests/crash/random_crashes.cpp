@@ -23,7 +23,7 @@ void one_operation(Disk& disk, SectorHistory& history, Recording& recording, std
     case 0:
     case 1:
       EXPECT_THAT(disk.zero(range, kind == 0 ? Space::Release : Space::Keep), Succeeds());
-      history.change(first, count, std::byte{0}, recorded);
+      history.change(range, std::byte{0}, recorded);
       break;
     case 2:
     case 3:
@@ -33,20 +33,25 @@ void one_operation(Disk& disk, SectorHistory& history, Recording& recording, std
     default: {
       const auto value = static_cast<std::byte>(1 + random() % 255);
       EXPECT_THAT(disk.write(range.begin, std::vector<std::byte>(range.length.value(), value)), Succeeds());
-      history.change(first, count, value, recorded);
+      history.change(range, value, recorded);
     }
   }
 }
 
-using Allowed = std::vector<std::set<std::byte>>;
-
-void expect_allowed(std::span<const std::byte> content, const Allowed& allowed, const std::string& where) {
-  for (std::size_t sector = 0; sector < allowed.size(); ++sector) {
+void expect_allowed(std::span<const std::byte> content, const SectorHistory::Allowed& allowed,
+                    const std::string& where) {
+  for (const auto& [sector, values] : allowed.values) {
     const auto bytes = content.subspan(sector * kSector, kSector);
     const bool whole = std::ranges::all_of(bytes, [&](std::byte b) { return b == bytes[0]; });
-    ASSERT_TRUE(whole && allowed[sector].contains(bytes[0]))
+    ASSERT_TRUE(whole && values.contains(bytes[0]))
         << "sector " << sector << " has " << std::to_integer<int>(bytes[0]) << where;
   }
+}
+
+SectorHistory::Values every_sector(const std::vector<std::byte>& start) {
+  SectorHistory::Values values;
+  for (std::size_t n = 0; n < start.size(); ++n) values[n] = start[n];
+  return values;
 }
 
 }  // namespace
@@ -59,7 +64,7 @@ void RandomCrashes::judge(CrashState state, const SectorHistory& history) {
   ASSERT_TRUE(disk->writable()) << disk->traits().read_only_reason;
   std::vector<std::byte> content(disk->size().value());
   ASSERT_THAT(disk->read(GuestOffset(0), content), Succeeds());
-  expect_allowed(content, history.allowed(start_, state.covered, state.end),
+  expect_allowed(content, history.allowed(state.covered, state.end),
                  fmt::format(" after a crash between operations {} and {}", state.covered, state.end));
   if (failed()) return;
   judge_content(state.file(), content);
@@ -69,7 +74,7 @@ void RandomCrashes::judge(CrashState state, const SectorHistory& history) {
 
 void RandomCrashes::work_and_crash(std::mt19937_64& random) {
   auto recording = std::make_shared<Recording>();
-  SectorHistory history(start_);
+  SectorHistory history(every_sector(start_), start_.size() * kSector);
   auto disk = open(std::make_unique<RecordingFile>(start_file_->copy(), recording));
   ASSERT_NE(disk, nullptr);
   for (int n = 0; n < 12; ++n) one_operation(*disk, history, *recording, random);
