@@ -10,6 +10,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "support/soon.h"
+
 namespace flatimg::test {
 
 namespace fs = std::filesystem;
@@ -115,10 +117,19 @@ LoopDevice::LoopDevice(const std::string& file, std::vector<std::string> options
   const auto outcome = run(command);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
   if (outcome.exit_code == 0) path_ = outcome.output.substr(0, outcome.output.find('\n'));
+  attached_ = attachment();
 }
 
+// While somebody else looks at the device, for instance for a free one, losetup -d only asks for its end.
 LoopDevice::~LoopDevice() {
-  if (!path_.empty()) (void)run({"losetup", "-d", path_});
+  if (path_.empty()) return;
+  (void)run({"losetup", "-d", path_});
+  (void)soon([&] { return attachment() != attached_; });
+}
+
+std::string LoopDevice::attachment() const {
+  const std::string device = "/sys/block/" + fs::path(path_).filename().string();
+  return contents_of(device + "/loop/backing_file") + contents_of(device + "/diskseq");
 }
 
 }  // namespace flatimg::test

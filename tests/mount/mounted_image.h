@@ -60,7 +60,11 @@ class LoopDevice {
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
+  /// What is attached to the device, no two times the same.
+  [[nodiscard]] std::string attachment() const;
+
   std::string path_;
+  std::string attached_;
 };
 
 }  // namespace flatimg::test

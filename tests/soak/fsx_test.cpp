@@ -43,10 +43,11 @@ std::vector<Operation> run_in(const char* file) {
 std::string told(const Course& course, std::span<const Operation> run, const Failure& failure) {
   const auto until = run.first(std::min(failure.at + 1, run.size()));
   const auto fails = [&](const std::vector<Operation>& part) { return play_all(course, part).has_value(); };
+  const std::string what = failure.what + "\nat operation " + std::to_string(failure.at) + "; the last ones:\n" +
+                           lines_of(until.last(std::min(kLast, until.size())));
+  if (!play_all(course, until)) return what + "which does not fail when it is played again";
   const auto cause = shrunk(std::vector<Operation>(until.begin(), until.end()), fails, kTries);
-  return failure.what + "\nat operation " + std::to_string(failure.at) + "; the last ones:\n" +
-         lines_of(until.last(std::min(kLast, until.size()))) + "shortened to " + std::to_string(cause.size()) + ":\n" +
-         lines_of(cause);
+  return what + "shortened to " + std::to_string(cause.size()) + ":\n" + lines_of(cause);
 }
 
 // So that no two courses get the same operations.
