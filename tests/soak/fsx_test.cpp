@@ -20,9 +20,9 @@ inline void PrintTo(const Course& course, std::ostream* out) { *out << course.na
 
 namespace {
 
-constexpr std::size_t kOperations = 1000;  // of one round
-constexpr unsigned kTries = 150;           // to make a failing run shorter
-constexpr std::size_t kLast = 30;          // of the operations that are printed
+constexpr std::size_t kOperations = 700;  // of one round
+constexpr unsigned kTries = 150;          // to make a failing run shorter
+constexpr std::size_t kLast = 30;         // of the operations that are printed
 
 std::string lines_of(std::span<const Operation> run) {
   std::string lines;
@@ -135,11 +135,19 @@ Course composite(Way way) {
   return course;
 }
 
+// The disk is never written; what changes is in a file of its own.
+Course beneath_overlay(Way way) {
+  Course course = qcow2("beneath_overlay_option", "", way, {"overlay=$D/changes"});
+  course.make = "cp start.raw disk; ln start.raw expected.raw";
+  course.judge = "cmp disk start.raw; qemu-img check -q changes; qemu-img compare -q -f qcow2 -F raw changes end.raw";
+  return course;
+}
+
 Course encrypted(Way way) {
   Course course = qcow2("encrypted", "", way, {"key-file=$D/key"});
   course.make =
-      "printf secret > key; qemu-img create -q -f qcow2 --object secret,id=s,file=key -o "
-      "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10,cluster_size=4k disk $SIZE";
+      "printf secret > key; $FLATIMG create -q -f qcow2 --key-file key -o "
+      "encrypt.format=luks,encrypt.iter-time=10,cluster_size=4k disk $SIZE";
   course.judge =
       "D=driver=qcow2,encrypt.key-secret=s,file.filename=disk; S=secret,id=s,file=key;"
       "qemu-img check -q --object $S --image-opts $D; "
@@ -170,6 +178,10 @@ std::vector<Course> courses() {
       converted("compressed", "-c -o cluster_size=4k", Way::Directory),
       converted("compressed_by_zstd", "-c -o compression_type=zstd", Way::File, {"discard=ignore"}),
       converted("preallocated", "-o preallocation=metadata", Way::Directory),
+      beneath_overlay(Way::Directory),
+      qcow2("in_a_tree", "-o cluster_size=4k", Way::Tree),
+      overlay("overlay_in_a_tree", "", Way::Tree),
+      plain("raw_in_a_tree", Way::Tree),
       encrypted(Way::Directory),
       qcow1(Way::Directory),
       composite(Way::Directory),

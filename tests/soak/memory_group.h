@@ -43,8 +43,9 @@ class MemoryGroup {
   }
   /// Of all memory, without swap. False when it is not taken.
   [[nodiscard]] bool limit(std::uint64_t bytes) const {
-    return write(limit_file(), std::to_string(bytes)) &&
-           (version_ == 1 || !std::filesystem::exists(folder_ + "/memory.swap.max") || write("memory.swap.max", "0"));
+    const std::string swap = version_ == 1 ? "memory.memsw.limit_in_bytes" : "memory.swap.max";
+    if (!write(limit_file(), std::to_string(bytes))) return false;
+    return !std::filesystem::exists(folder_ + "/" + swap) || write(swap, version_ == 1 ? std::to_string(bytes) : "0");
   }
   /// Shell words by which a process goes there.
   [[nodiscard]] std::string enter() const { return "echo $$ > " + folder_ + "/cgroup.procs; "; }

@@ -47,7 +47,8 @@ Bounds bounds_of(const Course& course) {
 }
 
 DiskUnderTest::DiskUnderTest(const Course& course) : course_(course) {
-  dir_.write("start.raw", mixed_content(course.size));
+  std::filesystem::create_directory(folder_);
+  dir_.write("disks/start.raw", mixed_content(course.size));
   dir_.write("flat", "");
   std::filesystem::create_directory(dir_ / "mnt");
   run_script(course.make);
@@ -62,7 +63,7 @@ DiskUnderTest::~DiskUnderTest() {
 }
 
 std::vector<std::byte> DiskUnderTest::start() const {
-  std::string content = contents_of(dir_ / "expected.raw");
+  std::string content = contents_of(folder_ + "/expected.raw");
   content.resize(course_.size);
   const auto bytes = bytes_of(content);
   return {bytes.begin(), bytes.end()};
@@ -83,13 +84,12 @@ void DiskUnderTest::remount() {
 void DiskUnderTest::end(const std::vector<std::byte>& content) {
   close();
   unmount();
-  dir_.write("end.raw", flatimg::test::text_of(content));
+  dir_.write("disks/end.raw", flatimg::test::text_of(content));
   run_script(course_.judge);
 }
 
 void DiskUnderTest::run_script(const std::string& script) const {
-  const auto done =
-      shell("cd " + dir_.path().string() + "; SIZE=" + std::to_string(course_.size) + "; exec 2>&1; " + script);
+  const auto done = shell("cd " + folder_ + "; SIZE=" + std::to_string(course_.size) + "; exec 2>&1; " + script);
   if (done.exit_code != 0) throw Finding(script + "\n" + done.output);
 }
 
@@ -97,9 +97,10 @@ void DiskUnderTest::mount() {
   if (course_.way == Way::Plain) return;
   std::vector<std::string> options = course_.options;
   for (std::string& option : options) {
-    if (const auto at = option.find("$D"); at != std::string::npos) option.replace(at, 2, dir_.path().string());
+    if (const auto at = option.find("$D"); at != std::string::npos) option.replace(at, 2, folder_);
   }
-  mounted_ = std::make_unique<MountedImage>(dir_ / "disk", dir_ / (course_.way == Way::File ? "flat" : "mnt"), options);
+  const std::string source = course_.way == Way::Tree ? folder_ : folder_ + "/disk";
+  mounted_ = std::make_unique<MountedImage>(source, dir_ / (course_.way == Way::File ? "flat" : "mnt"), options);
   if (!mounted_->mounted()) throw Finding("it cannot be mounted");
   if (!is_loop(course_.way)) return;
   const std::string direct = course_.way == Way::DirectLoop ? "on" : "off";
@@ -114,7 +115,11 @@ void DiskUnderTest::unmount() {
   mounted_.reset();
 }
 
-std::string DiskUnderTest::path() const { return loop_ ? loop_->path() : mounted_ ? mounted_->flat() : dir_ / "disk"; }
+std::string DiskUnderTest::path() const {
+  if (loop_) return loop_->path();
+  if (course_.way == Way::Tree) return dir_ / "mnt/disk";
+  return mounted_ ? mounted_->flat() : folder_ + "/disk";
+}
 
 void DiskUnderTest::open() {
   file_ = ::open(path().c_str(), O_RDWR | O_CLOEXEC);

@@ -19,10 +19,11 @@ struct Finding : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// How the disk is reached. Beneath a directory the kernel writes back late, as a file it writes through.
-enum class Way { Plain, Directory, File, Loop, DirectLoop };
+/// How the disk is reached. Beneath a directory the kernel writes back late, as a file it writes through. A tree is a
+/// mount of the directory that the image is in.
+enum class Way { Plain, Directory, File, Tree, Loop, DirectLoop };
 
-/// A disk and how it is made. The scripts run in the directory of the test, with $SIZE in bytes and start.raw, a
+/// A disk and how it is made. The scripts run in the directory of the disk, with $SIZE in bytes and start.raw, a
 /// content of that size with data, holes, and what compresses.
 struct Course {
   std::string name;
@@ -30,7 +31,7 @@ struct Course {
   std::string judge;  // behind the last unmount: end.raw is what the disk should hold
   std::uint64_t size = 6 << 20;
   Way way = Way::Directory;
-  std::vector<std::string> options = {};  // of the mount; $D is the directory of the test
+  std::vector<std::string> options = {};  // of the mount; $D is the directory of the disk
 };
 
 /// Why it cannot be tested here; empty when it can.
@@ -66,6 +67,7 @@ class DiskUnderTest {
 
   const Course& course_;
   TempDir dir_;
+  const std::string folder_ = dir_ / "disks";
   std::unique_ptr<MountedImage> mounted_;
   std::unique_ptr<LoopDevice> loop_;
   int file_ = -1;
