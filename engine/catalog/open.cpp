@@ -94,7 +94,7 @@ Result<Image*> Opener::open_source(Source source) {
   source.file = with_sticky_failure(std::move(source.file), source.barriers);
   const bool guessed = !source.format;
   if (guessed) {
-    TRY(source.format, probe(*source.file));
+    TRY(source.format, guess_format(*source.file, source.path));
   }
   if (rules_.depth() == 0) opened_.format_guessed = guessed;
   if (request_.snapshot && rules_.depth() == 0 && *source.format != "qcow2") {

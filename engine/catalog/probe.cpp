@@ -17,6 +17,26 @@ constexpr std::string_view kQcow = "QFI\xfb";
 constexpr std::string_view kSparse = "\x3a\xff\x26\xed";
 constexpr std::string_view kZstd = "\x28\xb5\x2f\xfd";
 
+struct Foreign {
+  std::string_view name;
+  std::size_t at;
+  std::string_view magic;
+};
+
+// As their own programs and QEMU recognise them.
+constexpr std::array kForeign{
+    Foreign{"VMDK", 0, "KDMV"},
+    Foreign{"VMDK", 0, "COWD"},
+    Foreign{"VMDK", 0, "# Disk DescriptorFile"},
+    Foreign{"VHD", 0, "conectix"},
+    Foreign{"VHDX", 0, "vhdxfile"},
+    Foreign{"VDI", 0x40, "\x7f\x10\xda\xbe"},
+    Foreign{"QED", 0, std::string_view("QED\0", 4)},
+    Foreign{"Parallels", 0, "WithoutFreeSpace"},
+    Foreign{"Parallels", 0, "WithouFreSpacExt"},
+    Foreign{"Bochs", 0, "Bochs Virtual HD Image"},
+};
+
 bool starts_with(std::span<const std::byte> bytes, std::string_view magic) {
   return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
 }
@@ -25,6 +45,20 @@ bool starts_with(std::span<const std::byte> bytes, std::string_view magic) {
 bool is_zstd_skippable(std::span<const std::byte> bytes) {
   return bytes.size() >= 4 && (load_le<std::uint32_t>(bytes, 0) & 0xfffffff0) == 0x184D2A50;
 }
+
+struct FirstSector {
+  std::array<std::byte, 512> bytes{};  // one aligned read, which O_DIRECT devices take as well
+  std::size_t size = 0;
+
+  static Result<FirstSector> of(HostFile& file) {
+    FirstSector sector;
+    TRY(const ByteCount size, file.size());
+    CHECK(file.read(HostOffset(0), sector.bytes));
+    sector.size = std::min<std::uint64_t>(sector.bytes.size(), size.value());
+    return sector;
+  }
+  [[nodiscard]] std::span<const std::byte> there() const { return std::span(bytes).first(size); }
+};
 
 }  // namespace
 
@@ -36,11 +70,27 @@ std::string format_of(std::span<const std::byte> bytes) {
   return "raw";
 }
 
+std::optional<std::string_view> foreign_format_of(std::span<const std::byte> bytes) {
+  for (const Foreign& one : kForeign) {
+    if (bytes.size() > one.at && starts_with(bytes.subspan(one.at), one.magic)) return one.name;
+  }
+  return std::nullopt;
+}
+
 Result<std::string> probe(HostFile& file) {
-  TRY(const ByteCount size, file.size());
-  std::array<std::byte, 512> sector{};  // one aligned read, which O_DIRECT devices take as well
-  CHECK(file.read(HostOffset(0), sector));
-  return format_of(std::span(sector).first(std::min<std::uint64_t>(sector.size(), size.value())));
+  TRY(const FirstSector sector, FirstSector::of(file));
+  return format_of(sector.there());
+}
+
+Result<std::string> guess_format(HostFile& file, const std::string& path) {
+  TRY(const FirstSector sector, FirstSector::of(file));
+  if (const auto foreign = foreign_format_of(sector.there())) {
+    return fail(ErrorKind::Unsupported,
+                "{}: is a {} image, which flatimg does not read: convert it with qemu-img convert -O qcow2, or see the "
+                "file as it is with format=raw",
+                shown(path), *foreign);
+  }
+  return format_of(sector.there());
 }
 
 bool is_written_in_place(const std::string& format) { return format != "sparse" && format != "zstd"; }
