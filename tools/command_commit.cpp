@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "base/text.h"
+#include "catalog/backing.h"
 #include "tools/image_change.h"
 #include "tools/passphrase.h"
 #include "tools/progress_bar.h"
@@ -17,7 +18,7 @@ struct CommitOptions {
   bool keep = false;
 };
 
-Result<void> commit(const CommitOptions& options) {
+Result<void> write_down(const CommitOptions& options) {
   catalog::OpenRequest request = open_request(options.image);
   request.behind = catalog::Behind::Separately;
   TRY(catalog::Opened opened, open_with_passphrase(request, options.image.key_file));
@@ -33,6 +34,11 @@ Result<void> commit(const CommitOptions& options) {
   CHECK(base.close());
   if (!options.keep) CHECK(overlay.empty());
   return overlay.close();
+}
+
+Result<void> commit(const CommitOptions& options) {
+  CHECK(write_down(options));
+  return catalog::renew_facts(options.image.path);
 }
 
 int run_commit(const CommitOptions& options) {

@@ -1,9 +1,10 @@
 #include "catalog/backing.h"
 
 #include "base/text.h"
+#include "catalog/replaced_base.h"
 #include "host/file_lock.h"
 #include "host/gate.h"
-#include "qcow2/header.h"
+#include "qcow2/qcow2_image.h"
 #include "qcow2/set_backing.h"
 
 namespace flatimg::catalog {
@@ -16,6 +17,10 @@ Failure cannot_be_recorded(const std::string& image, const std::string& format) 
                 shown(image));
   }
   return fail(ErrorKind::Unsupported, "{}: a {} image cannot name a backing file", shown(image), format);
+}
+
+qcow2::BackingRecord record_of(const std::string& image, const BackingName& backing) {
+  return {backing.name, backing.format, facts_of(Gate::resolve_name(backing.name, image))};
 }
 
 }  // namespace
@@ -65,7 +70,17 @@ Result<void> record_backing(const std::string& image, const std::optional<Backin
   }
   if (!backing) return qcow2::set_backing(*file, std::nullopt);
   CHECK(must_be_a_format(backing->format, image));
-  return qcow2::set_backing(*file, qcow2::BackingRecord{backing->name, backing->format});
+  return qcow2::set_backing(*file, record_of(image, *backing));
+}
+
+Result<void> renew_facts(const std::string& image) {
+  TRY(const auto file, open_host_file(image, Access::ReadWrite));
+  CHECK(lock_image(*file, LockAs::Writer));
+  TRY(const std::string format, probe(*file));
+  if (format != "qcow2") return {};
+  TRY(const qcow2::Header header, qcow2::read_header(*file));
+  if (!qcow2::recorded_facts(header) || !header.backing_format) return {};
+  return qcow2::set_backing(*file, record_of(image, {*header.backing_name, *header.backing_format}));
 }
 
 }  // namespace flatimg::catalog

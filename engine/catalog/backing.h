@@ -41,4 +41,8 @@ Result<void> must_record_backing(const std::string& image);
 /// Records another backing file in an image that nobody has open, or none. Changes nothing else.
 Result<void> record_backing(const std::string& image, const std::optional<BackingName>& backing);
 
+/// The backing file has been changed on purpose: what an image records of it, if it does, is looked at again. The image
+/// is not open.
+Result<void> renew_facts(const std::string& image);
+
 }  // namespace flatimg::catalog

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "catalog/backing.h"
 #include "catalog/create_options.h"
+#include "catalog/replaced_base.h"
 #include "host/gate.h"
 #include "host/new_file.h"
 #include "raw/create.h"
@@ -19,6 +20,7 @@ Result<void> consult_backing(const CreateRequest& request, qcow2::CreateOptions&
   wanted.content = OpenRequest::Content::NotNeeded;
   TRY(const FoundBacking found, open_backing(wanted));
   options.backing_format = found.opened.format;
+  options.backing_facts = facts_of(Gate::resolve_name(*options.backing_name, request.path));
   notes.insert(notes.end(), found.notes.begin(), found.notes.end());
   if (needs_size) options.size = align_up(found.opened.chain.front()->size(), 512_B);
   return {};

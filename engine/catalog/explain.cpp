@@ -5,6 +5,8 @@
 #include "base/text.h"
 #include "catalog/chain_rules.h"
 #include "catalog/describe.h"
+#include "catalog/glance.h"
+#include "catalog/replaced_base.h"
 #include "catalog/split_pieces.h"
 #include "composite/header.h"
 #include "host/file_lock.h"
@@ -19,6 +21,17 @@ namespace {
 using Weight = Problem::Weight;
 
 constexpr const char* kCheck = "flatimg check IMAGE tells what is wrong, flatimg check -r all IMAGE repairs it";
+
+// By the header alone.
+std::optional<ByteCount> disk_size(HostFile& file, const std::optional<std::string>& format) {
+  if (format != "raw") {
+    const auto image = glance(file);
+    if (!image) return std::nullopt;
+    if (*image) return (*image)->virtual_size;
+  }
+  const auto size = file.size();
+  return size ? std::optional(*size) : std::nullopt;
+}
 
 class Explainer {
  public:
@@ -104,7 +117,9 @@ class Explainer {
       follow(image, {header->data_file_name.value_or(""), "raw", "data file"}, Access::ReadWrite, rules);
     }
     if (header->backing_name) {
-      follow(image, {*header->backing_name, header->backing_format, "backing file"}, Access::ReadOnly, rules);
+      note_base(image, note_on_replaced_base(*gate_, image.path, *header));
+      follow(image, {*header->backing_name, header->backing_format, "backing file", header->size}, Access::ReadOnly,
+             rules);
     }
   }
 
@@ -128,7 +143,8 @@ class Explainer {
     if (!header) return add(Weight::Refusal, image.path, "header", header.error().text, "");
     note_encryption(image, header->crypt_method != 0);
     if (header->backing_name) {
-      follow(image, {*header->backing_name, std::nullopt, "backing file"}, Access::ReadOnly, rules);
+      note_base(image, note_on_later_base(*gate_, image.path, *header->backing_name));
+      follow(image, {*header->backing_name, std::nullopt, "backing file", header->size}, Access::ReadOnly, rules);
     }
   }
 
@@ -160,6 +176,7 @@ class Explainer {
     std::string name;
     std::optional<std::string> format;
     std::string role;
+    std::optional<ByteCount> size_in_front = {};  // of the disk that names it, where both are whole disks
   };
 
   void follow(const Inspected& image, const Name& named, Access access, const ChainRules& rules) {
@@ -168,7 +185,7 @@ class Explainer {
     std::string path = looked ? looked->path : Gate::resolve_name(named.name, image.path);
     found_.files.push_back({image.path, named.role, named.name, std::move(path), looked.has_value(), named.format});
     if (!looked) return note_refusal(image, named, looked.error());
-    if (named.role == "backing file") note_backing(image, named, *looked);
+    if (named.role == "backing file" && !named.format) note_guess(image, named);
     if (reach_ == Reach::Chain && named.role != "piece" && named.role != "data file") descend(wanted, named, rules);
   }
 
@@ -181,18 +198,24 @@ class Explainer {
     add(Weight::Refusal, image.path, named.role, why.text, help);
   }
 
-  void note_backing(const Inspected& image, const Name& named, const Gate::Looked& looked) {
-    if (!named.format) {
-      add(Weight::Note, image.path, "backing file format", "is not recorded, so it is guessed by the first bytes",
-          fmt::format("flatimg rebase -u -b {} -F FORMAT IMAGE", shown(named.name)));
-    }
-    const std::string itself = image.path.substr(image.path.rfind('/') + 1);
-    const auto own = gate_->look({itself, image.path, "image", Access::ReadOnly});
-    if (!own || looked.changed_at <= own->changed_at) return;
-    add(Weight::Note, image.path, "backing file",
-        fmt::format("{} was written after this image: if that was no commit, it is not what this image was made over",
-                    shown(looked.path)),
-        "backing=FILE uses another one");
+  void note_guess(const Inspected& image, const Name& named) {
+    add(Weight::Note, image.path, "backing file format", "is not recorded, so it is guessed by the first bytes",
+        fmt::format("flatimg rebase -u -b {} -F FORMAT IMAGE", shown(named.name)));
+  }
+
+  void note_base(const Inspected& image, std::optional<std::string> wrong) {
+    if (wrong) add(Weight::Note, image.path, "backing file", *std::move(wrong), "backing=FILE uses another one");
+  }
+
+  // The rest of a longer disk reads as zeroes, that of a longer base is not shown.
+  void note_sizes(const Gate::Request& wanted, const Name& named, HostFile& base) {
+    if (!named.size_in_front) return;
+    const auto size = disk_size(base, named.format);
+    if (!size || *size == *named.size_in_front) return;
+    add(Weight::Note, wanted.asking_path, "backing file",
+        fmt::format("{} is {} than this disk: {} bytes, not {}", shown(base.name()),
+                    *size < *named.size_in_front ? "smaller" : "larger", size->value(), named.size_in_front->value()),
+        "");
   }
 
   void descend(const Gate::Request& wanted, const Name& named, const ChainRules& rules) {
@@ -200,6 +223,7 @@ class Explainer {
     reading.access = Access::ReadOnly;
     auto opened = gate_->open(reading);
     if (!opened) return add(Weight::Refusal, wanted.asking_path, named.role, opened.error().text, "");
+    note_sizes(wanted, named, *opened->file);
     look_at(std::move(opened->file), opened->path, named.format, rules);
   }
 

@@ -22,6 +22,10 @@ Result<Image*> Opener::open_backing(const Recorded& recorded, const std::string&
   return nullptr;
 }
 
+void Opener::note_base(std::optional<std::string> wrong) {
+  if (wrong) opened_.notes.push_back(fmt::format("{}. backing=FILE would use another one", *wrong));
+}
+
 // The disk that an overlay is to be written into; its format must be certain (promise S4).
 Result<void> Opener::open_base(Source base) {
   const std::string path = base.path;

@@ -4,6 +4,7 @@
 #include "android_sparse/sparse_image.h"
 #include "base/text.h"
 #include "catalog/opener.h"
+#include "catalog/replaced_base.h"
 #include "catalog/split_pieces.h"
 #include "qcow1/qcow1_image.h"
 #include "qcow2/qcow2_image.h"
@@ -19,7 +20,8 @@ constexpr ByteCount kLeastWindow = 8_MiB;  // of a zstd frame: what every decode
 
 raw::FirstSectorGuard guard_for(const std::string& path) {
   return [path](std::span<const std::byte> sector) -> Result<void> {
-    const std::string format = format_of(sector);
+    const auto foreign = foreign_format_of(sector);
+    const std::string format = foreign ? std::string(*foreign) : format_of(sector);
     if (format == "raw") return {};
     return fail(ErrorKind::Denied,
                 "{}: this write would turn a disk that was taken for raw into {}: name its format with format=raw",
@@ -131,6 +133,7 @@ Result<Image*> Opener::open_qcow2(Source source) {
     return fail(ErrorKind::InvalidImage, "{}: a raw data file and a backing file exclude each other",
                 shown(source.path));
   }
+  if (!request_.backing) note_base(note_on_replaced_base(gate_, source.path, header));
   TRY(Image* const below, open_backing(recorded, source.path));
   qcow2::OpenOptions options;
   options.writable = source.access == Access::ReadWrite;
@@ -159,6 +162,7 @@ Result<Image*> Opener::open_qcow1(Source source) {
   options.flush_interval = request_.flush_interval;
   options.passphrase = request_.passphrase.get();
   if (request_.content == OpenRequest::Content::NotNeeded) options.content = qcow1::Content::NotNeeded;
+  if (recorded && !request_.backing) note_base(note_on_later_base(gate_, source.path, recorded->name));
   TRY(Image* const below, open_backing(recorded, source.path));
   TRY(auto image, qcow1::Qcow1Image::open(std::move(source.file), std::move(header), below, options));
   if (image->will_convert_l1()) {

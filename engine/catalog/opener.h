@@ -81,6 +81,7 @@ class Opener {
   Result<Source> open_recorded_backing(const Backing& recorded, const std::string& asking_path);
   Result<void> must_be_overlay_of(const HostFile& image, const Recorded& recorded, const std::string& overlay);
   Result<void> open_base(Source base);
+  void note_base(std::optional<std::string> wrong);
   [[nodiscard]] bool separate_base() const;
   [[nodiscard]] const Named* named_behind() const;
 

@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/text.h"
 #include "catalog/backing.h"
+#include "catalog/replaced_base.h"
 #include "host/gate.h"
 #include "host/new_file.h"
 #include "qcow2/create.h"
@@ -29,6 +30,7 @@ Result<std::vector<std::string>> make_overlay(const OpenRequest& request) {
   options.size = align_up(opened.chain.front()->size(), 512_B);
   TRY(options.backing_name, Gate::name_for(request.path, path));
   options.backing_format = opened.format;
+  options.backing_facts = facts_of(request.path);
   if (std::ranges::any_of(opened.chain, [](const auto& image) { return image->traits().enciphered; })) {
     options.encryption = qcow2::EncryptionOptions{};
     options.passphrase = request.passphrase;

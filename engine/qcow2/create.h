@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "crypto/luks_header.h"
+#include "qcow2/backing_facts.h"
 #include "qcow2/header.h"
 
 namespace flatimg {
@@ -51,6 +52,7 @@ struct CreateOptions {
   Compression compression = Compression::Deflate;
   std::optional<std::string> backing_name;
   std::optional<std::string> backing_format;
+  std::optional<BackingFacts> backing_facts;  // left out where the first cluster has no room for them
   std::optional<std::string> data_file_name;
   bool raw_data_file = false;
   Preallocation preallocation = Preallocation::Off;

@@ -57,6 +57,7 @@ inline constexpr std::uint32_t kBitmaps = 0x23852875;
 inline constexpr std::uint32_t kCrypto = 0x0537BE77;
 inline constexpr std::uint32_t kDataFile = 0x44415441;
 inline constexpr std::uint32_t kOwnBackingFormat = 0x666C6174;  // "flat": a format by a name that QEMU does not know
+inline constexpr std::uint32_t kBackingFacts = 0x666C6266;      // "flbf": see backing_facts.h
 
 /// Where the format of a backing file is recorded. QEMU opens nothing behind a kBackingFormat that it does not know, and
 /// keeps extensions that it does not know. When both are there, kBackingFormat holds: QEMU has changed the backing file.

@@ -126,6 +126,10 @@ void append_extensions(ClusterWriter& cluster, const CreateOptions& options, con
   if (options.version >= 3 && options.cluster_size > kLargestClusterWithoutFeatureNames) {
     cluster.append_extension(extension::kFeatureNames, feature_names());
   }
+  if (options.backing_name && options.backing_facts) {
+    const auto payload = encode_facts(options.backing_facts, *options.backing_name);
+    cluster.append_extension(extension::kBackingFacts, {reinterpret_cast<const char*>(payload.data()), payload.size()});
+  }
   cluster.append_extension(extension::kEnd, "");
 }
 
@@ -139,6 +143,11 @@ Result<std::vector<std::byte>> header_cluster(const CreateOptions& options, cons
   if (options.backing_name) {
     cluster.put(8, std::uint64_t{cluster.append_text(*options.backing_name)});
     cluster.put(16, static_cast<std::uint32_t>(options.backing_name->size()));
+  }
+  if (!cluster.fits() && options.backing_facts) {
+    CreateOptions less = options;
+    less.backing_facts.reset();
+    return header_cluster(less, places);
   }
   if (!cluster.fits()) {
     return fail(ErrorKind::BadUsage,

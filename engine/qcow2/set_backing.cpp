@@ -64,8 +64,11 @@ struct Places {
   unsigned formats = 0;                // how many extensions say what format the backing file has
   std::size_t format = 0;              // the last of them; 0: there is none
   std::size_t format_length = 0;       // of its payload
+  std::size_t facts = 0;               // the extension of kBackingFacts; 0: there is none
   std::size_t name = 0, name_end = 0;  // the old backing name; 0: there is none
 };
+
+constexpr std::size_t kFactsLength = kHead + sizeof(BackingFactsPayload);
 
 constexpr bool says_the_format(std::uint32_t type) {
   return type == extension::kBackingFormat || type == extension::kOwnBackingFormat;
@@ -90,17 +93,36 @@ Places find_places(const Bytes& cluster, const Header& header) {
       places.format = at;
       places.format_length = length;
     }
+    if (type == extension::kBackingFacts && length == sizeof(BackingFactsPayload)) places.facts = at;
     at += kHead + padded(length);
   }
   places.end_marker = at;
   return places;
 }
 
-void put_extension(Rewrite& rewrite, std::size_t at, std::string_view payload) {
-  rewrite.put(at, extension::of_backing_format(payload));
+void put_extension(Rewrite& rewrite, std::size_t at, std::uint32_t type, std::string_view payload) {
+  rewrite.put(at, type);
   rewrite.put(at + 4, static_cast<std::uint32_t>(payload.size()));
   rewrite.put(at + kHead, std::string(padded(payload.size()), '\0'));
   rewrite.put(at + kHead, payload);
+}
+
+void put_format(Rewrite& rewrite, std::size_t at, std::string_view format) {
+  put_extension(rewrite, at, extension::of_backing_format(format), format);
+}
+
+// The extension becomes the last one, where the end marker was.
+void append_extension(Rewrite& rewrite, std::size_t at, std::uint32_t type, std::string_view payload) {
+  const std::size_t end = at + kHead + padded(payload.size()) + kHead;
+  put_extension(rewrite, at, type, payload);
+  rewrite.put(end - kHead, std::string(kHead, '\0'));
+  if (!in_one_sector(at, end)) {  // the part that nothing leads to yet comes first
+    const std::size_t border = (at / kSector + 1) * kSector;
+    rewrite.step(border, end);
+    rewrite.step(at, border);
+    return;
+  }
+  rewrite.step(at, end);
 }
 
 void put_name_field(Rewrite& rewrite, std::size_t at, std::size_t length) {
@@ -122,46 +144,61 @@ std::optional<std::size_t> place_for_name(const Places& places, std::size_t firs
 // --- the three ways -------------------------------------------------------------------------------------------------
 
 // The format's record is there and has room for the new one.
-bool replace_in_place(Rewrite& rewrite, const Places& places, const BackingRecord& backing) {
+bool replace_in_place(Rewrite& rewrite, const Places& places, const BackingRecord& backing, std::size_t to_spare) {
   if (places.formats != 1 || padded(places.format_length) != padded(backing.format.size())) return false;
-  const auto name_at = place_for_name(places, places.end_marker + kHead, backing.name.size(), rewrite.size());
+  const std::size_t first = places.end_marker + kHead + to_spare;
+  const auto name_at = place_for_name(places, first, backing.name.size(), rewrite.size());
   if (!name_at) return false;
   rewrite.put(*name_at, backing.name);
   rewrite.step(*name_at, *name_at + backing.name.size());
   put_name_field(rewrite, *name_at, backing.name.size());
   const std::size_t format_end = places.format + kHead + padded(backing.format.size());
   if (in_one_sector(kNameField, format_end)) {
-    put_extension(rewrite, places.format, backing.format);
+    put_format(rewrite, places.format, backing.format);
     rewrite.step(kNameField, format_end);
     return true;
   }
   rewrite.step(kNameField, kNameFieldEnd);
-  put_extension(rewrite, places.format, backing.format);
+  put_format(rewrite, places.format, backing.format);
   rewrite.step(places.format, format_end);
   return true;
 }
 
 // The format's record becomes the last one, where the end marker was.
-bool append_format(Rewrite& rewrite, const Places& places, const BackingRecord& backing) {
+bool append_format(Rewrite& rewrite, const Places& places, const BackingRecord& backing, std::size_t to_spare) {
   const std::size_t format_end = places.end_marker + kHead + padded(backing.format.size()) + kHead;
   if (places.formats != 0) return false;
-  const auto name_at = place_for_name(places, format_end, backing.name.size(), rewrite.size());
+  const auto name_at = place_for_name(places, format_end + to_spare, backing.name.size(), rewrite.size());
   if (!name_at) return false;
   rewrite.put(*name_at, backing.name);
   rewrite.step(*name_at, *name_at + backing.name.size());
   put_name_field(rewrite, *name_at, backing.name.size());
   rewrite.step(kNameField, kNameFieldEnd);
-  put_extension(rewrite, places.end_marker, backing.format);
-  rewrite.put(format_end - kHead, std::string(kHead, '\0'));
-  std::size_t begin = places.end_marker;
-  if (!in_one_sector(begin, format_end)) {  // the part that nothing leads to yet comes first
-    const std::size_t border = (begin / kSector + 1) * kSector;
-    rewrite.step(border, format_end);
-    rewrite.step(begin, border);
-    return true;
-  }
-  rewrite.step(begin, format_end);
+  append_extension(rewrite, places.end_marker, extension::of_backing_format(backing.format), backing.format);
   return true;
+}
+
+// The old fields stay where they are, with room for facts if there is any.
+bool change_in_place(Rewrite& rewrite, const Places& places, const BackingRecord& backing) {
+  const bool wants_room = backing.facts && places.facts == 0;
+  for (const std::size_t to_spare : {wants_room ? kFactsLength : 0, std::size_t{0}}) {
+    if (replace_in_place(rewrite, places, backing, to_spare)) return true;
+    if (append_format(rewrite, places, backing, to_spare)) return true;
+  }
+  return false;
+}
+
+// Facts come last: until then those that are there speak of another name, or of nothing.
+void put_facts(Rewrite& rewrite, const Header& header, const BackingRecord& backing) {
+  const Places places = find_places(rewrite.cluster(), header);
+  const BackingFactsPayload payload = encode_facts(backing.facts, backing.name);
+  const std::string_view text(reinterpret_cast<const char*>(payload.data()), payload.size());
+  if (places.facts != 0) {
+    rewrite.put(places.facts + kHead, text);
+    return rewrite.step(places.facts + kHead, places.facts + kFactsLength);
+  }
+  if (!backing.facts || places.end_marker + kFactsLength + kHead > places.name) return;
+  append_extension(rewrite, places.end_marker, extension::kBackingFacts, text);
 }
 
 // Everything behind the fixed fields is laid out anew: other lengths, or hardly any room.
@@ -175,8 +212,9 @@ Result<Rewrite> lay_out_anew(const Bytes& cluster, const Header& header, const s
     std::copy(payload.begin(), payload.end(), fresh.begin() + static_cast<std::ptrdiff_t>(at + kHead));
   };
   if (backing) append(extension::of_backing_format(backing->format), std::as_bytes(std::span(backing->format)));
+  if (backing && backing->facts) append(extension::kBackingFacts, encode_facts(backing->facts, backing->name));
   for (const Extension& kept : header.extensions) {
-    if (!says_the_format(kept.type)) append(kept.type, kept.payload);
+    if (!says_the_format(kept.type) && kept.type != extension::kBackingFacts) append(kept.type, kept.payload);
   }
   append(extension::kEnd, {});
   const std::size_t name_at = fresh.size();
@@ -200,10 +238,13 @@ Result<Rewrite> planned(Bytes cluster, const Header& header, const std::optional
     rewrite.step(kNameField, kNameFieldEnd);
     return rewrite;
   }
-  if (places.marked && (replace_in_place(rewrite, places, *backing) || append_format(rewrite, places, *backing))) {
+  if (places.marked && change_in_place(rewrite, places, *backing)) {
+    put_facts(rewrite, header, *backing);
     return rewrite;
   }
-  return lay_out_anew(cluster, header, backing);
+  auto anew = lay_out_anew(cluster, header, backing);
+  if (anew || !backing || !backing->facts) return anew;
+  return lay_out_anew(cluster, header, BackingRecord{backing->name, backing->format});
 }
 
 }  // namespace

@@ -11,12 +11,14 @@
 
 #include "base/result.h"
 #include "host/host_file.h"
+#include "qcow2/backing_facts.h"
 
 namespace flatimg::qcow2 {
 
 struct BackingRecord {
   std::string name;
   std::string format;
+  std::optional<BackingFacts> facts = {};  // left out where the first cluster has no room for them
 };
 
 /// Records another backing file, or none. The caller holds the image's lock, and nothing else has it open. On stable

@@ -73,6 +73,57 @@ TEST_F(Explain, NoticesABaseThatWasWrittenLater) {
   EXPECT_NE(explained.dump().find("backing=FILE"), std::string::npos);
 }
 
+class RecordedBase : public Explain {
+ protected:
+  void SetUp() override {
+    Explain::SetUp();
+    must({"qemu-img", "create", "-q", "-f", "qcow2", "base.qcow2", "1M"});
+    must({"touch", "-d", "2020-01-01", "base.qcow2"});
+    must({FLATIMG_PROGRAM, "create", "-q", "-f", "qcow2", "-b", "base.qcow2", "-F", "qcow2", "over.qcow2"});
+  }
+  void expect_noticed(const std::string& how) {
+    const Json explained = explain("over.qcow2", 0);
+    ASSERT_EQ(features(explained), std::vector<std::string>{"backing file"});
+    EXPECT_NE(explained.dump().find(how), std::string::npos) << explained;
+  }
+};
+
+TEST_F(RecordedBase, IsAsItWas) {
+  EXPECT_EQ(features(explain("over.qcow2", 0)), std::vector<std::string>{});
+  EXPECT_EQ(qemu_img({"check", "-q", "over.qcow2"}).exit_code, 0);
+}
+
+TEST_F(RecordedBase, IsNoticedWhenReplacedByAnOlderOne) {
+  must({"touch", "-d", "2019-01-01", "base.qcow2"});
+  expect_noticed("is older than");
+}
+
+TEST_F(RecordedBase, IsNoticedWhenWrittenLaterAndTheOverlayAsWell) {
+  must({"touch", "-d", "2021-01-01", "base.qcow2"});  // still older than the overlay
+  expect_noticed("was written later than");
+}
+
+TEST_F(RecordedBase, IsNoticedWhenOfAnotherSize) {
+  must({"sh", "-c", "qemu-img create -q -f qcow2 -o preallocation=metadata base.qcow2 64M"});
+  expect_noticed("has another size than");
+  EXPECT_NE(explain("over.qcow2", 0, {"--backing-chain"}).dump().find("is larger than this disk"), std::string::npos);
+}
+
+TEST_F(RecordedBase, IsAcceptedAnewByRebaseAndByCommit) {
+  must({"touch", "-d", "2021-01-01", "base.qcow2"});
+  must({FLATIMG_PROGRAM, "rebase", "-u", "-b", "base.qcow2", "-F", "qcow2", "over.qcow2"});
+  EXPECT_EQ(features(explain("over.qcow2", 0)), std::vector<std::string>{});
+  must({"qemu-io", "-c", "write -q 0 64k", "over.qcow2"});
+  must({FLATIMG_PROGRAM, "commit", "-q", "over.qcow2"});
+  EXPECT_EQ(features(explain("over.qcow2", 0)), std::vector<std::string>{});
+}
+
+TEST_F(RecordedBase, OfAnotherNameIsAnother) {
+  must({"sh", "-c", "cp base.qcow2 other.qcow2; qemu-img rebase -u -b other.qcow2 -F qcow2 over.qcow2"});
+  must({"touch", "-d", "2018-01-01", "other.qcow2"});
+  EXPECT_EQ(features(explain("over.qcow2", 0)), std::vector<std::string>{});
+}
+
 TEST_F(Explain, SaysWhatWouldPermitAFileElsewhere) {
   must({"sh", "-c",
         "mkdir one two; qemu-img create -q -f qcow2 two/base.qcow2 1M;"

@@ -94,14 +94,41 @@ TEST_P(Qcow2SetBacking, ManyTimesOverStaysReadable) {
   }
 }
 
+TEST_P(Qcow2SetBacking, RecordsWhatTheFileIsLikeWhereThereIsRoom) {
+  const auto file = image_of(GetParam());
+  for (unsigned n = 0; n < 12; ++n) {
+    const BackingFacts facts{ByteCount(1000 + n), -5 + std::int64_t{n}};
+    const BackingRecord record{std::string(n * 5 % 40 + 1, 'n'), std::array{"raw", "qcow2", "sparse"}[n % 3], facts};
+    ASSERT_THAT(set_backing(*file, record), Succeeds());
+    const Header header = *read_header(*file);
+    EXPECT_EQ(header.backing_name, record.name);
+    EXPECT_EQ(header.backing_format, record.format);
+    EXPECT_EQ(recorded_facts(header), facts);
+  }
+  ASSERT_THAT(set_backing(*file, BackingRecord{"n", "raw"}), Succeeds());
+  EXPECT_EQ(recorded_facts(*read_header(*file)), std::nullopt) << "facts of a file that nobody has looked at";
+}
+
+TEST_P(Qcow2SetBacking, RecordsFactsOfTheNameOnly) {
+  const auto file = image_of(GetParam());
+  ASSERT_THAT(set_backing(*file, BackingRecord{"base", "raw", BackingFacts{1_MiB, 7}}), Succeeds());
+  Header header = *read_header(*file);
+  ASSERT_TRUE(recorded_facts(header));
+  header.backing_name = "bass";  // as QEMU would record another one, and keep what it does not know
+  EXPECT_EQ(recorded_facts(header), std::nullopt);
+}
+
 // Each step is on stable storage before the next begins, and each may be cut off at any sector.
 TEST_P(Qcow2SetBacking, ShowsTheOldOrTheNewNameAfterACrash) {
-  for (const char* format : {"raw", "qcow2", "sparse"}) {
+  for (const BackingRecord& record : {BackingRecord{"newer.img", "raw"}, BackingRecord{"newer.img", "qcow2"},
+                                      BackingRecord{"newer.img", "sparse", BackingFacts{1_MiB, 7}},
+                                      BackingRecord{"newer.img", "qcow2", BackingFacts{1_MiB, 7}}}) {
+    const std::string& format = record.format;
     const auto old = image_of(GetParam());
     const Header before = *read_header(*old);
     const auto recording = std::make_shared<test::Recording>();
     test::RecordingFile recorded(old->copy(), recording);
-    ASSERT_THAT(set_backing(recorded, BackingRecord{"newer.img", format}), Succeeds());
+    ASSERT_THAT(set_backing(recorded, record), Succeeds());
     const auto file = old->copy();
     for (const test::Operation& operation : recording->operations()) {
       if (operation.kind != test::Operation::Kind::Write) continue;
@@ -158,6 +185,32 @@ TEST(Qcow2SetBackingRefuses, ANameThatDoesNotFit) {
   EXPECT_THAT(set_backing(*file, BackingRecord{std::string(400, 'x'), "raw"}), FailsWith(ErrorKind::NoSpace, "room"));
   EXPECT_THAT(set_backing(*file, BackingRecord{std::string(1024, 'x'), "raw"}), FailsWith(ErrorKind::BadUsage, "1023"));
   EXPECT_EQ(file->contents(), before);
+}
+
+TEST(Qcow2SetBackingFacts, AreLeftOutWhereTheClusterIsFull) {
+  const auto file = image_of({512, 3, "base.raw", "raw"});
+  const std::string longest(512 - 112 - 16 - 8, 'x');
+  ASSERT_THAT(set_backing(*file, BackingRecord{longest, "raw", BackingFacts{1_MiB, 7}}), Succeeds());
+  const Header header = *read_header(*file);
+  EXPECT_EQ(header.backing_name, longest);
+  EXPECT_EQ(header.backing_format, "raw");
+  EXPECT_EQ(recorded_facts(header), std::nullopt);
+}
+
+TEST(Qcow2SetBackingFacts, AreInNewImagesWhereThereIsRoom) {
+  for (const std::size_t length : {8u, 512u - 112 - 16 - 8}) {
+    CreateOptions options;
+    options.size = 1_MiB;
+    options.cluster_size = 512_B;
+    options.backing_name = std::string(length, 'b');
+    options.backing_format = "raw";
+    options.backing_facts = BackingFacts{3_MiB, 99};
+    MemoryFile file;
+    ASSERT_THAT(create(file, nullptr, options), Succeeds());
+    const Header header = *read_header(file);
+    EXPECT_EQ(header.backing_name, options.backing_name);
+    EXPECT_EQ(recorded_facts(header), length == 8 ? options.backing_facts : std::nullopt);
+  }
 }
 
 TEST(Qcow2SetBackingRefuses, AFileThatIsNoImage) {
