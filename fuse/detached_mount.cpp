@@ -8,6 +8,8 @@
 
 #include <cerrno>
 
+#include "base/text.h"
+
 namespace flatimg::flat {
 
 namespace {
@@ -34,11 +36,15 @@ Result<dev_t> device_of(const Descriptor& root) {
 }  // namespace
 
 Result<DetachedMount> make_detached_mount(const std::string& source, const MountOptions& options) {
+  if (geteuid() != 0) {
+    return fail(ErrorKind::Denied, "{}: only root makes loop devices: flatimg mount shows the disk as a file",
+                shown(source));
+  }
   DetachedMount made;
   made.connection = Descriptor(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
   if (!made.connection.valid()) return fail_os(errno, "/dev/fuse (modprobe fuse?)");
   const Descriptor context(fsopen("fuse", FSOPEN_CLOEXEC));
-  if (!context.valid()) return fail_os(errno, "fsopen(2)");
+  if (!context.valid()) return fail_os(errno, "making a mount without a place (fsopen(2))");
   CHECK(say(context, "source", options.fsname.value_or(source)));
   CHECK(say(context, "subtype", options.subtype.value_or("flatimg")));
   CHECK(say(context, "fd", std::to_string(made.connection.get())));

@@ -52,7 +52,7 @@ Result<Descriptor> Errands::mount() {
 
 Result<Errands::Announced> Errands::announce() {
   TRY(Message answer, run(Errand::Announce));
-  return Announced{static_cast<dev_t>(answer.numbers[0]), std::move(answer.descriptor), std::move(answer.text)};
+  return Announced{static_cast<dev_t>(answer.numbers[0]), std::move(answer.descriptor)};
 }
 
 Result<void> Errands::write_back() { return only_whether(run(Errand::WriteBack)); }

@@ -27,7 +27,7 @@ enum class Errand : std::uint32_t {
   Log,                // text, numbers[0] = LogLevel; no answer
   Closing,            // the mount has ended, the last flush begins; no answer
   Mount,              // answer: the connection
-  Announce,           // answer: numbers[0] = device; the listening control socket, or why there is none
+  Announce,           // answer: numbers[0] = device; the listening control socket, if there is one
   WriteBack,          //
   CorrectSize,        // numbers[0] = bytes
   Leave,              // answer: numbers[0] = KernelMount::Left, numbers[1] = handles that the supervisor has open
@@ -46,8 +46,7 @@ class Errands {
 
   struct Announced {
     dev_t device = 0;
-    Descriptor control;  // none: `why` says why
-    std::string why;
+    Descriptor control;  // none: nobody can ask about this mount
   };
   /// The workers serve: looks whether the mount answers, and tells whoever waits for that.
   Result<Announced> announce() EXCLUDES(mutex_);

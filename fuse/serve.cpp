@@ -63,6 +63,21 @@ Result<void> clear_dead_mount(const std::string& mountpoint) {
   return clear_dead_mount(mountpoint);
 }
 
+/// Once more the same at the same place is a slip, as it is for mount(8).
+Result<void> must_not_be_there_already(const Place& place) {
+  const auto entry = mount_at(place.mountpoint);
+  if (!entry || !entry->is_ours() || entry->source != place.source) return {};
+  return fail(ErrorKind::Busy, "{}: is mounted on {} already: unmount it there first", shown(place.source),
+              shown(place.mountpoint));
+}
+
+/// Absolute, and without a slash at the end.
+std::string source_path(const std::string& given) {
+  std::error_code failed;
+  const auto path = std::filesystem::absolute(given, failed).lexically_normal();
+  return (path.has_filename() || path == path.root_path() ? path : path.parent_path()).string();
+}
+
 Result<Shape> shape_of(const std::string& mountpoint) {
   TRY(const struct stat found, look_at(mountpoint));
   if (S_ISDIR(found.st_mode)) return Shape::Directory;
@@ -84,14 +99,14 @@ Result<Place> find_place(const MountRequest& request) {
   }
   TRY(const struct stat source, look_at(request.source));
   place.is_tree = S_ISDIR(source.st_mode);
-  std::error_code failed;
-  place.source = std::filesystem::absolute(request.source, failed).lexically_normal();
+  place.source = source_path(request.source);
   if (place.loop) {
     place.mountpoint = fmt::format("(a loop device on {})", place.source);
     if (!place.is_tree) return place;
     return fail(ErrorKind::BadUsage, "{}: a directory cannot be attached: mount it", shown(request.source));
   }
   if (place.handed) return place;
+  CHECK(must_not_be_there_already(place));
   TRY(place.shape, shape_of(place.mountpoint));
   if (place.is_tree && place.shape == Shape::File) {
     return fail(ErrorKind::BadUsage, "{}: a directory of images is mounted on a directory", shown(request.mountpoint));
@@ -145,11 +160,8 @@ Result<std::unique_ptr<Mounted>> open_source(const Place& place, const MountOpti
 }
 
 std::unique_ptr<Control> open_control(Mounted& mounted, Errands& errands, Errands::Announced& announced) {
-  if (announced.control.valid()) {
-    return std::make_unique<Control>(mounted, errands, std::move(announced.control));
-  }
-  log(LogLevel::Warning, "no `flatimg status` for this mount: {}", announced.why);
-  return nullptr;
+  if (!announced.control.valid()) return nullptr;
+  return std::make_unique<Control>(mounted, errands, std::move(announced.control));
 }
 
 /// The mount does not answer, or nobody is there to tell: what was written meanwhile goes to the image.

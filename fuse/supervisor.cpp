@@ -74,6 +74,7 @@ class Supervisor {
   Message run_errand(Errand errand, const Message& message);
   Message make_mount();
   Message announce();
+  void say_uncontrolled(std::string_view why) const;
   void say_ready();
   Message leave();
   [[nodiscard]] int exit_code() const;
@@ -181,7 +182,7 @@ Message Supervisor::announce() {
   Message answer;
   answers_ = true;
   if (mount_.was_handed_over()) {
-    answer.text = "somebody else has mounted it";
+    say_uncontrolled("somebody else has mounted it");
     return answer;
   }
   answer.numbers[0] = static_cast<std::int64_t>(mount_.device());
@@ -190,9 +191,14 @@ Message Supervisor::announce() {
     answer.descriptor = control->take();
     control_ = *std::move(control);
   } else {
-    answer.text = control.error().text;
+    say_uncontrolled(control.error().text);
   }
   return answer;
+}
+
+/// While there still is a terminal to say it on.
+void Supervisor::say_uncontrolled(std::string_view why) const {
+  log(LogLevel::Warning, "{}: flatimg status and umount do not reach this mount: {}", shown(mount_.mountpoint()), why);
 }
 
 // The worker has its answer by now: whatever becomes of this process, it will end the mount properly.

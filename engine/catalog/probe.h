@@ -17,8 +17,9 @@ Result<std::string> probe(HostFile& file);
 /// The same for bytes at hand: at least the first 16, or the whole file when it is smaller.
 [[nodiscard]] std::string format_of(std::span<const std::byte> first_bytes);
 
-/// The name of a format of disk images that is not read here ("VMDK"), where the first bytes are such an image; at least
-/// the first 128 bytes of the file, or all of them. Such files name others, too: nothing may become one unnoticed.
+/// The name of a format of disk images that is not read here ("VMDK"), where the first bytes are such an image; at
+/// least the first 128 bytes of the file, or all of them. Such files name others, too: nothing may become one
+/// unnoticed.
 [[nodiscard]] std::optional<std::string_view> foreign_format_of(std::span<const std::byte> first_bytes);
 
 /// The format of a file that nobody has named. Unsupported for a foreign one; `path` is for the message.

@@ -59,8 +59,9 @@ inline constexpr std::uint32_t kDataFile = 0x44415441;
 inline constexpr std::uint32_t kOwnBackingFormat = 0x666C6174;  // "flat": a format by a name that QEMU does not know
 inline constexpr std::uint32_t kBackingFacts = 0x666C6266;      // "flbf": see backing_facts.h
 
-/// Where the format of a backing file is recorded. QEMU opens nothing behind a kBackingFormat that it does not know, and
-/// keeps extensions that it does not know. When both are there, kBackingFormat holds: QEMU has changed the backing file.
+/// Where the format of a backing file is recorded. QEMU opens nothing behind a kBackingFormat that it does not know,
+/// and keeps extensions that it does not know. When both are there, kBackingFormat holds: QEMU has changed the backing
+/// file.
 [[nodiscard]] std::uint32_t of_backing_format(std::string_view format);
 }  // namespace extension
 

@@ -15,12 +15,11 @@ class ForeignImage : public BothPrograms, public ::testing::WithParamInterface<F
 
 TEST_P(ForeignImage, IsRefusedByName) {
   must({"qemu-img", "create", "-q", "-f", GetParam().format, "foreign.img", "10M"});
-  for (const std::vector<std::string>& command :
-       {std::vector<std::string>{"info", "foreign.img"},
-        {"info", "--explain", "foreign.img"},
-        {"map", "foreign.img"},
-        {"convert", "-O", "raw", "foreign.img", "out.raw"},
-        {"create", "-f", "qcow2", "-b", "foreign.img", "over.qcow2"}}) {
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"info", "foreign.img"},
+                                                  {"info", "--explain", "foreign.img"},
+                                                  {"map", "foreign.img"},
+                                                  {"convert", "-O", "raw", "foreign.img", "out.raw"},
+                                                  {"create", "-f", "qcow2", "-b", "foreign.img", "over.qcow2"}}) {
     const Finished refused = flatimg(command);
     EXPECT_EQ(refused.exit_code, 1) << command.front();
     EXPECT_NE(refused.output.find("is a " + GetParam().name + " image"), std::string::npos)

@@ -160,12 +160,50 @@ TEST_F(Behaviour, ARawImageCanBeMounted) {
   MountedImage mounted(raw, mountpoint_);
   ASSERT_TRUE(mounted.mounted());
   EXPECT_EQ(shell("cmp " + mounted.flat() + " " + raw).exit_code, 0);
-  EXPECT_NE(
-      shell("printf 'QFI\\xfb\\0\\0\\0\\3' | dd of=" + mounted.flat() + " conv=notrunc,fsync status=none").exit_code,
-      0);
+  for (const std::string header : {"QFI\\xfb\\0\\0\\0\\3", "KDMV\\1", "conectix", "vhdxfile"}) {
+    EXPECT_NE(shell("printf '" + header + "' | dd of=" + mounted.flat() + " conv=notrunc,fsync status=none").exit_code,
+              0)
+        << header;
+  }
   EXPECT_EQ(shell("echo fine | dd of=" + mounted.flat() + " conv=notrunc,fsync status=none").exit_code, 0);
   mounted.unmount();
   EXPECT_EQ(contents_of(raw).substr(0, 5), "fine\n");
+}
+
+TEST_F(Behaviour, AnImageOfAnotherFormatIsRefusedUnlessToldToBeRaw) {
+  const std::string foreign = dir_ / "disk.vmdk";
+  ASSERT_EQ(run({"qemu-img", "create", "-q", "-f", "vmdk", foreign, "10M"}).exit_code, 0);
+  expect_refused({foreign, mountpoint_}, "is a VMDK image");
+  MountedImage mounted(foreign, mountpoint_, {"format=raw"});
+  ASSERT_TRUE(mounted.mounted());
+  EXPECT_EQ(shell("cmp " + mounted.flat() + " " + foreign).exit_code, 0);
+  mounted.unmount();
+}
+
+TEST_F(Behaviour, IsNotMountedTwiceAtTheSamePlace) {
+  MountedImage mounted(image_, mountpoint_, {"ro"});
+  ASSERT_TRUE(mounted.mounted());
+  const auto again = flatimg({"mount", "-o", "ro", image_, mountpoint_});
+  EXPECT_EQ(again.exit_code, 1);
+  EXPECT_NE(again.output.find("already"), std::string::npos) << again.output;
+  mounted.unmount();
+  EXPECT_NE(run({"mountpoint", "-q", mountpoint_}).exit_code, 0);
+}
+
+TEST_F(Behaviour, ABackingFileThatWasReplacedIsNoticed) {
+  const std::string base = dir_.write("base.raw", std::string(1 << 20, 'b'));
+  std::filesystem::remove(image_);
+  ASSERT_EQ(flatimg({"create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", image_}).exit_code, 0);
+  const auto mount = [&] { return flatimg({"mount", image_, mountpoint_}); };
+  const auto unmount = [&] { EXPECT_EQ(flatimg({"umount", mountpoint_}).exit_code, 0); };
+  EXPECT_EQ(mount().output, "");
+  unmount();
+  dir_.write("base.raw", std::string(2 << 20, 'c'));
+  const auto noticed = mount();
+  EXPECT_EQ(noticed.exit_code, 0);
+  EXPECT_NE(noticed.output.find("has another size than"), std::string::npos) << noticed.output;
+  EXPECT_NE(noticed.output.find("backing=FILE"), std::string::npos) << noticed.output;
+  unmount();
 }
 
 TEST_F(Behaviour, TerminationUnderLoadLosesNothingAcknowledged) {

@@ -24,8 +24,9 @@ class OrdinaryUser : public ::testing::Test {
     if (works.exit_code != 0) GTEST_SKIP() << "nobody cannot run flatimg here: " << works.output;
   }
 
-  /// Runs a script as nobody, in the directory with d.qcow2 and mnt. `wait_gone` waits until the mount has ended.
-  Finished as_user(const std::string& script) {
+  /// Runs a script as nobody, in the directory with d.qcow2 and mnt. `wait_gone` waits until the mount has ended. What
+  /// root does in the same mount namespace comes before.
+  Finished as_user(const std::string& script, const std::string& as_root = "true") {
     dir_.write("script",
                "set -eu; cd " + dir_.path().string() +
                    "; export FLATIMG='" FLATIMG_PROGRAM
@@ -35,8 +36,8 @@ class OrdinaryUser : public ::testing::Test {
                    " sleep 0.02; done; echo still mounted; return 1; };" +
                    script);
     return run({"unshare", "-m", "bash", "-c",
-                "mount --bind " + (dir_ / "fuse") + " /dev/fuse && exec setpriv --reuid=65534 --regid=65534 " +
-                    "--clear-groups bash " + (dir_ / "script")});
+                "mount --bind " + (dir_ / "fuse") + " /dev/fuse && " + as_root +
+                    " && exec setpriv --reuid=65534 --regid=65534 " + "--clear-groups bash " + (dir_ / "script")});
   }
   void expect_works(const std::string& script) {
     const auto outcome = as_user(script);
@@ -98,6 +99,31 @@ TEST_F(OrdinaryUser, IsToldWhyAllowOtherIsRefused) {
   EXPECT_EQ(refused.exit_code, 1);
   EXPECT_NE(refused.output.find("user_allow_other"), std::string::npos) << refused.output;
   EXPECT_EQ(refused.output.find('\n'), refused.output.size() - 1) << refused.output;
+}
+
+TEST_F(OrdinaryUser, IsToldThatOnlyRootMakesLoopDevices) {
+  const auto refused = as_user("$FLATIMG attach d.qcow2");
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_NE(refused.output.find("only root makes loop devices"), std::string::npos) << refused.output;
+  EXPECT_EQ(refused.output.find('\n'), refused.output.size() - 1) << refused.output;
+}
+
+TEST_F(OrdinaryUser, MountsInAUserNamespaceWithoutFusermount) {
+  if (as_user("unshare -Urm true").exit_code != 0) GTEST_SKIP() << "nobody may make a user namespace here";
+  expect_works(
+      "exec unshare -Urm bash -eu -c '"
+      "PATH=$PATH:/sbin; mount -t tmpfs none /run; $FLATIMG mount d.qcow2 mnt;"
+      "echo hello | dd conv=notrunc status=none of=mnt/d.qcow2; $FLATIMG status mnt > /dev/null; $FLATIMG umount mnt;"
+      "qemu-io -r -c \"read -v 0 5\" d.qcow2 | grep -q hello'");
+}
+
+TEST_F(OrdinaryUser, IsToldWhenStatusAndUmountCannotReachTheMount) {
+  const auto outcome = as_user("$FLATIMG mount d.qcow2 mnt; fusermount3 -u mnt; wait_gone",
+                               "mkdir -p -m 700 /tmp/flatimg-65534 && chown nobody /tmp/flatimg-65534 && mkdir " +
+                                   (dir_ / "roots") + " && chown root " + (dir_ / "roots") + " && mount --bind " +
+                                   (dir_ / "roots") + " /tmp/flatimg-65534");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
+  EXPECT_NE(outcome.output.find("status and umount do not reach this mount"), std::string::npos) << outcome.output;
 }
 
 TEST_F(OrdinaryUser, WithoutFusermountIsToldWhatToInstall) {
