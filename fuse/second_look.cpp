@@ -34,14 +34,15 @@ Result<SecondLook::Held> SecondLook::hold(const std::string& path) {
   return held;
 }
 
-Result<SecondLook> SecondLook::at(const std::string& source, const MountOptions& options) {
+Result<SecondLook> SecondLook::at(const std::string& source, const MountOptions& options,
+                                  std::shared_ptr<const Secret> passphrase) {
   const bool overlay = has_overlay(options);
   TRY(Held image, hold(overlay ? *options.overlay : source));
   std::vector<std::string> allowed = options.allowed_directories;
   if (overlay) allowed.push_back(directory_of(source));
   TRY(Gate gate, Gate::around(image.path, allowed));
   gate.refuse_links_that_leave();
-  SecondLook look(std::move(image), std::move(gate));
+  SecondLook look(std::move(image), std::move(gate), std::move(passphrase));
   if (options.backing) {
     TRY(look.backing_, hold(*options.backing));
   }
@@ -72,6 +73,7 @@ Result<std::unique_ptr<Disk>> SecondLook::open_snapshot(const std::string& id) c
   request.locks = false;
   request.gate = &gate_;
   request.cache_size = kCache;
+  request.passphrase = passphrase_;
   if (backing_) request.backing = backing_->path;
   request.open_named = [this](const std::string& path, Access /*reading*/) { return open(path); };
   TRY(catalog::Opened opened, catalog::open_image(request));

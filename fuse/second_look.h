@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "base/secret.h"
 #include "fuse/options.h"
 #include "host/gate.h"
 #include "host/posix_file.h"
@@ -17,13 +18,15 @@ namespace flatimg::flat {
 
 class SecondLook {
  public:
-  /// At the image that the mount writes, or would: the overlay where there is one. Before the mount.
-  static Result<SecondLook> at(const std::string& source, const MountOptions& options);
+  /// At the image that the mount writes, or would: the overlay where there is one. Before the mount. `passphrase` is
+  /// that of an encrypted image; null: there is nothing to decipher.
+  static Result<SecondLook> at(const std::string& source, const MountOptions& options,
+                               std::shared_ptr<const Secret> passphrase);
 
   /// What the image says of itself; takes no lock.
   [[nodiscard]] Result<ImageInfo> describe() const;
   /// A snapshot as a disk of its own. It takes no lock: the mount has one, and what a snapshot refers to is never
-  /// overwritten. Denied for an encrypted image, whose passphrase is forgotten.
+  /// overwritten.
   [[nodiscard]] Result<std::unique_ptr<Disk>> open_snapshot(const std::string& id) const;
 
   /// What images name is not looked for on our own mount.
@@ -37,8 +40,10 @@ class SecondLook {
   static Result<Held> hold(const std::string& path);
   [[nodiscard]] Result<std::unique_ptr<HostFile>> open(const std::string& path) const;
 
-  SecondLook(Held image, Gate gate) : image_(std::move(image)), gate_(std::move(gate)) {}
+  SecondLook(Held image, Gate gate, std::shared_ptr<const Secret> passphrase)
+      : image_(std::move(image)), passphrase_(std::move(passphrase)), gate_(std::move(gate)) {}
   Held image_;
+  std::shared_ptr<const Secret> passphrase_;
   std::optional<Held> backing_;  // backing=
   Gate gate_;
 };

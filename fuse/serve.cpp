@@ -139,11 +139,13 @@ Result<std::unique_ptr<Mounted>> open_image(const Place& place, const MountOptio
   request.unpack_size = options.unpack_size;
   request.passphrase = std::move(passphrase);
   TRY(catalog::Opened opened, catalog::open_image(request));
-  request.passphrase.reset();
+  const bool enciphered =
+      std::ranges::any_of(opened.chain, [](const auto& image) { return image->traits().enciphered; });
+  if (!enciphered) request.passphrase.reset();
   TRY(const struct stat image, look_at(file_of_disk(place, options)));
   for (const std::string& note : opened.notes) log(LogLevel::Warning, "{}", note);
   auto disk = std::make_unique<Disk>(std::move(opened.chain), options.disk);
-  TRY(SecondLook look, SecondLook::at(place.source, options));
+  TRY(SecondLook look, SecondLook::at(place.source, options, std::move(request.passphrase)));
   Names names(place.shape, flat_name(place, options));
   auto exported = std::make_unique<Exported>(std::move(disk), std::move(look), std::move(names), image, options);
   exported->source = place.source;

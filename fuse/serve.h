@@ -21,7 +21,7 @@ struct MountRequest {
   /// A loop device on the flat file instead of a mountpoint, which is ignored then.
   std::optional<Partitions> loop = {};
   MountOptions options;
-  std::shared_ptr<const Secret> passphrase;  // of encrypted images; forgotten as soon as they are open
+  std::shared_ptr<const Secret> passphrase;  // of encrypted images, and of their snapshots
 };
 
 /// Mounts. Background: returns 0 once the mount answers, in the process that called, after `when_ready` was told the

@@ -62,6 +62,18 @@ TEST_F(EncryptedMount, AsksOnATerminalWithoutShowingTheAnswer) {
   EXPECT_NE(asked.output.find("Passphrase for "), std::string::npos) << asked.output;
 }
 
+TEST_F(EncryptedMount, SnapshotsAreReadWithTheSameKey) {
+  const std::string disk = dir_ / "mnt/disk.qcow2";
+  MountedImage mounted(dir_ / "disk.qcow2", dir_ / "mnt", {key_option()});
+  ASSERT_TRUE(mounted.mounted());
+  const auto told =
+      shell("set -e; printf first | dd of=" + disk + " conv=notrunc status=none; $FLATIMG snapshot -c one " + disk +
+            "; printf other | dd of=" + disk + " conv=notrunc status=none; head -c 5 " +
+            (dir_ / "mnt/.flatimg/disk.qcow2/snapshots/one") + "; head -c 5 " + disk);
+  EXPECT_EQ(told.output, "firstother");
+  mounted.unmount();
+}
+
 TEST_F(EncryptedMount, TheKeyFileIsNeededOnlyForAMoment) {
   MountedImage mounted(dir_ / "disk.qcow2", dir_ / "mnt", {key_option()});
   ASSERT_TRUE(mounted.mounted());
