@@ -3,6 +3,8 @@
 #include <numeric>
 #include <vector>
 
+#include "support/call_sites.h"
+
 namespace flatimg::test {
 
 namespace {
@@ -53,6 +55,12 @@ std::uint64_t FaultyFile::all_failed() const {
 }
 
 FaultyFile::Outcome FaultyFile::counted(Call call) {
+  Outcome outcome = decided(call);
+  note_call_site(static_cast<unsigned>(call), outcome.result ? CallEnded::Well : CallEnded::Failed);
+  return outcome;
+}
+
+FaultyFile::Outcome FaultyFile::decided(Call call) {
   const std::lock_guard lock(mutex_);
   ++counts_[static_cast<std::size_t>(call)];
   if (!fault_ || (!fault_->calls.empty() && !fault_->calls.contains(call))) return {};

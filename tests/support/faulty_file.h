@@ -56,6 +56,7 @@ class FaultyFile final : public ForwardingFile {
     Effect effect = Effect::None;
   };
   [[nodiscard]] Outcome counted(Call call);
+  [[nodiscard]] Outcome decided(Call call);
 
   mutable std::mutex mutex_;  // guards what follows
   std::array<std::uint64_t, 9> counts_{};
