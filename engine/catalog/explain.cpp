@@ -6,6 +6,7 @@
 #include "catalog/chain_rules.h"
 #include "catalog/describe.h"
 #include "catalog/glance.h"
+#include "catalog/probe.h"
 #include "catalog/replaced_base.h"
 #include "catalog/split_pieces.h"
 #include "composite/header.h"
@@ -85,7 +86,16 @@ class Explainer {
     auto image = inspect_opened(std::move(file), look);
     if (!image) return add(Weight::Refusal, path, "format", image.error().text, "format=F names it");
     if (found_.format.empty()) found_.format = image->format;
+    if (!format) note_foreign(*image);
     explain_format(*image, rules);
+  }
+
+  void note_foreign(const Inspected& image) {
+    const auto foreign = probe_foreign(*image.file);
+    if (!foreign || !*foreign) return;
+    add(Weight::ReadOnly, image.path, "format",
+        fmt::format("is a {} image, which flatimg does not read, and is shown as the file that it is", **foreign),
+        "qemu-img convert -O qcow2 makes an image with the disk in it; format=raw would write into the file");
   }
 
   void explain_format(const Inspected& image, const ChainRules& rules) {

@@ -11,7 +11,7 @@ Result<Inspected> inspect_opened(std::unique_ptr<HostFile> file, const InspectRe
   if (request.locks == Locks::Take) CHECK(lock_image(*file, role));
   Inspected image{std::move(file), request.path, request.format.value_or("")};
   if (!request.format) {
-    TRY(image.format, guess_format(*image.file, request.path));
+    TRY(image.format, probe(*image.file));
   }
   CHECK(must_be_a_format(image.format, request.path));
   return image;

@@ -65,10 +65,13 @@ Result<Source> Opener::open_top() {
 Result<Source> Opener::readable_if_never_written(Source source) const {
   if (source.access == Access::ReadOnly) return source;
   std::string format = source.format.value_or("");
+  bool foreign = false;
   if (!source.format) {
     TRY(format, probe(*source.file));
+    TRY(const auto known, probe_foreign(*source.file));
+    foreign = known.has_value();
   }
-  if (is_written_in_place(format)) return source;
+  if (is_written_in_place(format) && !foreign) return source;
   TRY(source.file, request_.open_named(source.path, Access::ReadOnly));
   source.access = Access::ReadOnly;
   return source;
@@ -94,7 +97,7 @@ Result<Image*> Opener::open_source(Source source) {
   source.file = with_sticky_failure(std::move(source.file), source.barriers);
   const bool guessed = !source.format;
   if (guessed) {
-    TRY(source.format, guess_format(*source.file, source.path));
+    TRY(source.format, probe(*source.file));
   }
   if (rules_.depth() == 0) opened_.format_guessed = guessed;
   if (request_.snapshot && rules_.depth() == 0 && *source.format != "qcow2") {

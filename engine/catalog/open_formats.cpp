@@ -32,9 +32,23 @@ raw::FirstSectorGuard guard_for(const std::string& path) {
 }  // namespace
 
 Result<Image*> Opener::open_raw(Source source, bool guessed) {
-  auto guard = guessed ? guard_for(source.path) : raw::FirstSectorGuard();
-  TRY(auto image, raw::RawImage::open(std::move(source.file), std::move(guard)));
+  if (!guessed) {
+    TRY(auto image, raw::RawImage::open(std::move(source.file), {}));
+    return keep(std::move(image));
+  }
+  TRY(const auto foreign, probe_foreign(*source.file));
+  std::string reason = foreign ? note_foreign(source.path, *foreign) : "";
+  TRY(auto image, raw::RawImage::open(std::move(source.file), guard_for(source.path), std::move(reason)));
   return keep(std::move(image));
+}
+
+// The disk in it cannot be shown. Its bytes can, and are safe as long as nobody writes them. Returns why.
+std::string Opener::note_foreign(const std::string& path, std::string_view format) {
+  opened_.notes.push_back(fmt::format(
+      "{}: is a {} image, which flatimg does not read, and is shown as the file that it is: qemu-img convert "
+      "-O qcow2 makes an image with the disk in it",
+      shown(path), format));
+  return request_.access == Access::ReadOnly ? "" : fmt::format("format=raw would write into the {} image", format);
 }
 
 Result<Image*> Opener::open_sparse(Source source) {

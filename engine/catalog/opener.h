@@ -59,6 +59,7 @@ class Opener {
 
   // open_formats.cpp
   Result<Image*> open_raw(Source source, bool guessed);
+  std::string note_foreign(const std::string& path, std::string_view format);
   Result<Image*> open_sparse(Source source);
   Result<Image*> open_zstd(Source source);
   Result<Image*> open_large_zstd(Source source, ByteCount cache, const Result<seekable_zstd::FileFrames>& why);

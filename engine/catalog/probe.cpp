@@ -34,7 +34,6 @@ constexpr std::array kForeign{
     Foreign{"QED", 0, std::string_view("QED\0", 4)},
     Foreign{"Parallels", 0, "WithoutFreeSpace"},
     Foreign{"Parallels", 0, "WithouFreSpacExt"},
-    Foreign{"Bochs", 0, "Bochs Virtual HD Image"},
 };
 
 bool starts_with(std::span<const std::byte> bytes, std::string_view magic) {
@@ -82,15 +81,9 @@ Result<std::string> probe(HostFile& file) {
   return format_of(sector.there());
 }
 
-Result<std::string> guess_format(HostFile& file, const std::string& path) {
+Result<std::optional<std::string_view>> probe_foreign(HostFile& file) {
   TRY(const FirstSector sector, FirstSector::of(file));
-  if (const auto foreign = foreign_format_of(sector.there())) {
-    return fail(ErrorKind::Unsupported,
-                "{}: is a {} image, which flatimg does not read: convert it with qemu-img convert -O qcow2, or see the "
-                "file as it is with format=raw",
-                shown(path), *foreign);
-  }
-  return format_of(sector.there());
+  return foreign_format_of(sector.there());
 }
 
 bool is_written_in_place(const std::string& format) { return format != "sparse" && format != "zstd"; }

@@ -22,8 +22,8 @@ Result<std::string> probe(HostFile& file);
 /// unnoticed.
 [[nodiscard]] std::optional<std::string_view> foreign_format_of(std::span<const std::byte> first_bytes);
 
-/// The format of a file that nobody has named. Unsupported for a foreign one; `path` is for the message.
-Result<std::string> guess_format(HostFile& file, const std::string& path);
+/// The same of a file, and nothing else: nullopt for all that is read here.
+Result<std::optional<std::string_view>> probe_foreign(HostFile& file);
 
 /// Whether there is a way to write images of this format in place. Their files are opened for reading only otherwise.
 [[nodiscard]] bool is_written_in_place(const std::string& format);

@@ -10,20 +10,22 @@ HostRange host(GuestRange range) { return {HostOffset(range.begin.value()), rang
 
 }  // namespace
 
-RawImage::RawImage(std::unique_ptr<HostFile> file, ByteCount size, FirstSectorGuard guard)
+RawImage::RawImage(std::unique_ptr<HostFile> file, ByteCount size, FirstSectorGuard guard, std::string read_only_reason)
     : file_(std::move(file)),
       size_(size.value()),
       flusher_([this] { return file_->barrier(); }, std::chrono::milliseconds(0)) {
   traits_.format = "raw";
   traits_.granule = 1_B;
-  traits_.writable = file_->writable();
+  traits_.writable = file_->writable() && read_only_reason.empty();
+  traits_.read_only_reason = std::move(read_only_reason);
   traits_.fixed_map = true;
   traits_.guard_first_sector = std::move(guard);
 }
 
-Result<std::unique_ptr<RawImage>> RawImage::open(std::unique_ptr<HostFile> file, FirstSectorGuard guard) {
+Result<std::unique_ptr<RawImage>> RawImage::open(std::unique_ptr<HostFile> file, FirstSectorGuard guard,
+                                                 std::string read_only_reason) {
   TRY(const ByteCount size, file->size());
-  return std::unique_ptr<RawImage>(new RawImage(std::move(file), size, std::move(guard)));
+  return std::unique_ptr<RawImage>(new RawImage(std::move(file), size, std::move(guard), std::move(read_only_reason)));
 }
 
 Result<Extent> RawImage::map(GuestRange want, Look look) {

@@ -18,7 +18,9 @@ using FirstSectorGuard = std::function<Result<void>(std::span<const std::byte>)>
 
 class RawImage final : public Image {
  public:
-  static Result<std::unique_ptr<RawImage>> open(std::unique_ptr<HostFile> file, FirstSectorGuard guard);
+  /// With a reason it is not written, even where the file could be.
+  static Result<std::unique_ptr<RawImage>> open(std::unique_ptr<HostFile> file, FirstSectorGuard guard,
+                                                std::string read_only_reason = {});
 
   [[nodiscard]] const Traits& traits() const override { return traits_; }
   [[nodiscard]] ByteCount size() const override { return ByteCount(size_.load()); }
@@ -30,7 +32,7 @@ class RawImage final : public Image {
   std::optional<ByteCount> known_data_bytes() override;
 
  private:
-  RawImage(std::unique_ptr<HostFile> file, ByteCount size, FirstSectorGuard guard);
+  RawImage(std::unique_ptr<HostFile> file, ByteCount size, FirstSectorGuard guard, std::string read_only_reason);
 
   std::unique_ptr<HostFile> file_;
   std::atomic<std::uint64_t> size_;

@@ -170,13 +170,21 @@ TEST_F(Behaviour, ARawImageCanBeMounted) {
   EXPECT_EQ(contents_of(raw).substr(0, 5), "fine\n");
 }
 
-TEST_F(Behaviour, AnImageOfAnotherFormatIsRefusedUnlessToldToBeRaw) {
+TEST_F(Behaviour, AnImageOfAnotherFormatIsShownAsItIsAndNotWrittenUnlessToldToBeRaw) {
   const std::string foreign = dir_ / "disk.vmdk";
   ASSERT_EQ(run({"qemu-img", "create", "-q", "-f", "vmdk", foreign, "10M"}).exit_code, 0);
-  expect_refused({foreign, mountpoint_}, "is a VMDK image");
+  const auto told = flatimg({"mount", foreign, mountpoint_});
+  EXPECT_EQ(told.exit_code, 0);
+  EXPECT_NE(told.output.find("is a VMDK image"), std::string::npos) << told.output;
+  const std::string flat = mountpoint_ + "/disk.vmdk";
+  EXPECT_EQ(shell("cmp " + flat + " " + foreign + "; test $(stat -c %a " + flat + ") = 444").exit_code, 0);
+  EXPECT_EQ(flatimg({"umount", mountpoint_}).exit_code, 0);
   MountedImage mounted(foreign, mountpoint_, {"format=raw"});
   ASSERT_TRUE(mounted.mounted());
-  EXPECT_EQ(shell("cmp " + mounted.flat() + " " + foreign).exit_code, 0);
+  EXPECT_EQ(shell("cmp " + mounted.flat() + " " + foreign +
+                  "; echo x | dd conv=notrunc status=none bs=1 seek=9000 of=" + mounted.flat())
+                .exit_code,
+            0);
   mounted.unmount();
 }
 

@@ -104,6 +104,25 @@ TEST_P(PowerCut, LeavesEveryFsyncedByteInAnImageWithoutErrors) {
   add_figure("power cuts of the host", cuts);
 }
 
+TEST_P(PowerCut, IsToldByTheUnmountWhoseLastFlushFailed) {
+  for (const std::string& unmount : {std::string("$FLATIMG umount "), (dir_ / "umount.flatimg") + " "}) {
+    ASSERT_EQ(shell("ln -sf $FLATIMG " + (dir_ / "umount.flatimg")).exit_code, 0);
+    MountedImage mounted(image_, mountpoint_, {"flush-interval=1000"});
+    ASSERT_TRUE(mounted.mounted());
+    const auto written =
+        shell("dd if=/dev/urandom of=" + mounted.flat() + " bs=64k count=20 conv=notrunc status=none");
+    EXPECT_EQ(written.exit_code, 0) << written.output;
+    cut_power();
+    const auto told = shell(unmount + mountpoint_);
+    EXPECT_NE(told.exit_code, 0) << unmount;
+    EXPECT_NE(told.output.find("the last flush failed"), std::string::npos) << told.output;
+    mounted.clear_dead_mount();
+    unmount_host();
+    mount_host();
+    EXPECT_EQ(run({"qemu-img", "check", "-q", image_}).exit_code, 0);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Hosts, PowerCut, ::testing::Values("ext4", "xfs"),
                          [](const auto& param) { return param.param; });
 
