@@ -43,7 +43,7 @@ class Attach : public ::testing::Test {
     ASSERT_EQ(device_.rfind("/dev/loop", 0), 0u) << device_;
   }
   [[nodiscard]] bool is_attached() const {
-    return shell("losetup -n -O BACK-FILE " + device_ + " | grep -q disk.qcow2").exit_code == 0;
+    return shell("losetup -n -O BACK-FILE " + device_ + " | grep -qF " + name_).exit_code == 0;
   }
   /// The two processes of the helper: they have the image in their command line.
   [[nodiscard]] std::vector<int> processes() const {
@@ -69,7 +69,9 @@ class Attach : public ::testing::Test {
   }
 
   TempDir dir_;
-  std::string image_ = dir_ / "disk.qcow2";
+  // Of this test alone: once the device is free it may be another one's, and is known by what it shows.
+  std::string name_ = dir_.path().filename().string() + ".qcow2";
+  std::string image_ = dir_ / name_;
   std::string device_;
 };
 
