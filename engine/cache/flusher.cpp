@@ -1,8 +1,24 @@
 #include "cache/flusher.h"
 
+#include <new>
+
 #include "base/log.h"
+#include "base/out_of_memory.h"
 
 namespace flatimg {
+
+namespace {
+
+// Whoever waits for a flush must be answered, and the background thread goes on: no exception leaves the work.
+Result<void> outcome_of(const Flusher::Work& work) {
+  try {
+    return work();
+  } catch (const std::bad_alloc&) {
+    return out_of_memory();
+  }
+}
+
+}  // namespace
 
 Flusher::Flusher(Work work, std::chrono::milliseconds interval) : work_(std::move(work)), interval_(interval) {}
 
@@ -27,7 +43,7 @@ void Flusher::hurry() {
 Result<void> Flusher::run_one(std::uint64_t number) {
   waiting_ = false;  // what changes from here on may miss this flush and ages anew
   const auto begin = std::chrono::steady_clock::now();
-  Result<void> outcome = work_();
+  Result<void> outcome = outcome_of(work_);
   const MutexLock lock(mutex_);
   note_end(begin);
   running_ = false;

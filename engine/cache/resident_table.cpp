@@ -33,11 +33,12 @@ Result<void> ResidentTable::read(HostFile& file, HostOffset at, std::size_t word
 void ResidentTable::move_to(HostOffset at, std::size_t words) {
   std::vector<std::atomic<std::uint64_t>> larger(words);
   for (std::size_t n = 0; n < std::min(words, words_.size()); ++n) larger[n].store(load(n), std::memory_order_relaxed);
+  std::set<std::size_t> all;
+  for (std::size_t sector = 0; sector * kWordsInSector < words; ++sector) all.insert(sector);
   words_.swap(larger);
   at_ = at;
   const MutexLock lock(mutex_);
-  dirty_sectors_.clear();
-  for (std::size_t sector = 0; sector * kWordsInSector < words; ++sector) dirty_sectors_.insert(sector);
+  dirty_sectors_.swap(all);
 }
 
 void ResidentTable::replace(HostOffset at, const std::vector<std::uint64_t>& words) {
@@ -48,9 +49,10 @@ void ResidentTable::replace(HostOffset at, const std::vector<std::uint64_t>& wor
 }
 
 void ResidentTable::store(std::size_t word, std::uint64_t value) {
-  words_[word].store(value, std::memory_order_release);
   const MutexLock lock(mutex_);
-  dirty_sectors_.insert(word / kWordsInSector);
+  dirty_sectors_.insert(word /
+                        kWordsInSector);  // first: a word that was stored must not be forgotten for want of memory
+  words_[word].store(value, std::memory_order_release);
 }
 
 bool ResidentTable::collect(WriteOrder& order, Step step) {

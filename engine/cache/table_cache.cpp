@@ -1,9 +1,11 @@
 #include "cache/table_cache.h"
 
 #include <algorithm>
+#include <new>
 #include <thread>
 
 #include "base/aligned_buffer.h"
+#include "base/out_of_memory.h"
 
 namespace flatimg {
 
@@ -60,10 +62,11 @@ std::span<const std::byte> TableCache::Pin::bytes() const { return page_->words;
 
 TableCache::Edit TableCache::Pin::edit(Step step) NO_THREAD_SAFETY_ANALYSIS {
   page_->mutex.lock();
+  Edit edit(*cache_, *page_);  // gives the mutex back when there is no memory for the list
   const bool waits_already = page_->state == State::Dirty || page_->state == State::Rewritten;
-  page_->step = waits_already ? std::min(page_->step, step) : step;
   if (!waits_already) cache_->mark_dirty(*page_);
-  return Edit(*cache_, *page_);
+  page_->step = waits_already ? std::min(page_->step, step) : step;
+  return edit;
 }
 
 TableCache::Pin::~Pin() {
@@ -77,11 +80,14 @@ void TableCache::mark_dirty(Page& page) {
     page.state = State::Rewritten;  // written() puts it back on the list
     return;
   }
+  const MutexLock lock(dirty_mutex_);
+  // Room for the pages of a batch under way as well, which come back: so nothing but this needs memory.
+  const std::size_t all = dirty_count_.load(std::memory_order_relaxed) + 1;
+  if (dirty_.capacity() < all) dirty_.reserve(2 * all);
+  dirty_.push_back(&page);
   page.state = State::Dirty;
   page.pins.fetch_add(1, std::memory_order_relaxed);  // the editor holds a pin, so this is not the first
   dirty_count_.fetch_add(1, std::memory_order_relaxed);
-  const MutexLock lock(dirty_mutex_);
-  dirty_.push_back(&page);
 }
 
 // --- finding pages --------------------------------------------------------------------------------------------------
@@ -91,6 +97,9 @@ TableCache::TableCache(HostFile& file, ByteCount page_size, ByteCount budget) : 
   const std::size_t pages = budget / page_size;
   pages_per_shard_ = std::max(kLeastPages, pages / kShards);
   dirty_limit_ = std::max<std::size_t>(kShards * kLeastPages / 2, pages / 2);
+  // So that a page can be marked while there is no memory left.
+  dirty_.reserve(kShards * pages_per_shard_);
+  writing_.reserve(kShards * pages_per_shard_);
 }
 
 TableCache::~TableCache() = default;
@@ -123,10 +132,21 @@ Result<TableCache::Pin> TableCache::pin(HostOffset at) {
     page = fresh.get();
     page->pins = 1;
     shard.clock.push_back(page);
-    shard.pages.emplace(at.value(), std::move(fresh));
+    try {
+      shard.pages.emplace(at.value(), std::move(fresh));
+    } catch (const std::bad_alloc&) {
+      shard.clock.pop_back();
+      throw;
+    }
   }
-  // Nobody else touches the page before it is ready.
-  auto read = file_.read(at, page->words);
+  // Nobody else touches the page before it is ready; those who wait for it must be told.
+  auto read = [&]() -> Result<void> {
+    try {
+      return file_.read(at, page->words);
+    } catch (const std::bad_alloc&) {
+      return out_of_memory();
+    }
+  }();
   const MutexLock lock(shard.mutex);
   shard.loaded.notify_all();
   if (!read) {
@@ -188,26 +208,27 @@ void TableCache::forget(HostRange range) {
 void TableCache::collect(WriteOrder& order) {
   {
     const MutexLock lock(dirty_mutex_);
+    writing_.reserve(dirty_.capacity());  // becomes the list of those that wait
     writing_.swap(dirty_);
   }
   for (Page* page : writing_) {
     const MutexLock lock(page->mutex);
+    order.add(page->step, page->at, page->words);  // what may lack memory comes first
     page->writing_step = page->step;
     page->writing_data_first = std::exchange(page->data_first, false);
     page->state = State::Writing;
     if (page->writing_data_first) order.fence();
-    order.add(page->step, page->at, page->words);
   }
 }
 
 void TableCache::written() {
-  std::vector<Page*> again;
+  std::size_t again = 0;  // at the beginning of the list
   for (Page* page : writing_) {
     {
       const MutexLock lock(page->mutex);
       if (page->state == State::Rewritten) {
         page->state = State::Dirty;
-        again.push_back(page);
+        writing_[again++] = page;
         continue;
       }
       page->state = State::Clean;
@@ -215,14 +236,16 @@ void TableCache::written() {
     dirty_count_.fetch_sub(1, std::memory_order_relaxed);
     unpin(*page);  // the last thing that is done to it: it may be gone at once
   }
-  writing_.clear();
+  writing_.resize(again);
   const MutexLock lock(dirty_mutex_);
-  dirty_.insert(dirty_.end(), again.begin(), again.end());
+  dirty_.insert(dirty_.end(), writing_.begin(), writing_.end());
+  writing_.clear();
 }
 
 void TableCache::failed() {
   for (Page* page : writing_) {
     const MutexLock lock(page->mutex);
+    if (page->state == State::Dirty) continue;  // memory ended before it was collected
     page->step = page->state == State::Rewritten ? std::min(page->step, page->writing_step) : page->writing_step;
     page->data_first |= page->writing_data_first;
     page->state = State::Dirty;

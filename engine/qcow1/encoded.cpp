@@ -77,8 +77,8 @@ Result<void> Qcow1Image::link_stream(Reservation& reservation) {
     edit.needs_data_first();
   }
   reservation.linked = true;
-  if (old.kind == Kind::Data) free_space_.release_later(old.range());
   flusher_.note_change();
+  if (old.kind == Kind::Data) free_space_.release_later(old.range());
   return {};
 }
 

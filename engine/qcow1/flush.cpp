@@ -12,16 +12,24 @@
 //
 // Where the file was long enough on disk before, and the guest saw zeroes, a small write and its fsync take one
 // barrier.
+#include <new>
+
+#include "base/out_of_memory.h"
 #include "qcow1/qcow1_image.h"
 
 namespace flatimg::qcow1 {
 
 Result<void> Qcow1Image::write_back() {
   free_space_.begin_release();
-  WriteOrder order;
-  if (l1_.collect(order, Step::Mention)) order.fence();
-  l2_.collect(order);
-  auto done = order.run(*file_, nullptr);
+  Result<WriteOrder::Done> done = out_of_memory();
+  try {
+    WriteOrder order;
+    if (l1_.collect(order, Step::Mention)) order.fence();
+    l2_.collect(order);
+    done = order.run(*file_, nullptr);
+  } catch (const std::bad_alloc&) {
+    // The answer stands, and nothing that was collected is forgotten.
+  }
   if (!done) {
     l1_.failed();
     l2_.failed();

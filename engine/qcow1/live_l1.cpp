@@ -13,9 +13,9 @@ void LiveL1::fill(HostOffset at, const std::vector<std::uint64_t>& words) {
 }
 
 void LiveL1::store(std::size_t word, std::uint64_t value) {
-  words_[word].store(value, std::memory_order_release);
   const MutexLock lock(mutex_);
-  changed_.insert(word);
+  changed_.insert(word);  // first: a word that was stored must not be forgotten for want of memory
+  words_[word].store(value, std::memory_order_release);
 }
 
 bool LiveL1::collect(WriteOrder& order, Step step) {

@@ -4,6 +4,8 @@
 // Invariant: until it is linked, what was granted belongs to nobody else, and goes back when it ends.
 #pragma once
 
+#include <new>
+
 #include "qcow1/qcow1_image.h"
 
 namespace flatimg::qcow1 {
@@ -15,7 +17,12 @@ class Qcow1Image::Reservation final : public Placement::Reservation {
   Reservation(Qcow1Image& image, EntryPlace place, FreeSpace::Grant granted, Takes what = Takes::Clusters)
       : entries(std::move(place)), grant(granted), takes(what), image_(image) {}
   ~Reservation() override {
-    if (!linked) image_.free_space_.give_back(grant.range);
+    if (linked) return;
+    try {
+      image_.free_space_.give_back(grant.range);
+    } catch (const std::bad_alloc&) {
+      // The space is lost, nothing else.
+    }
   }
 
   EntryPlace entries;

@@ -67,16 +67,17 @@ Result<void> Qcow1Image::unlink(GuestRange clusters) {
   TRY(EntryPlace place, entry_in(table, clusters.begin));
   std::vector<HostRange> released;
   {
-    auto edit = place.page.edit(Step::Mention);
     const GuestRange whole = clusters.widened_to(layout_.cluster());
+    released.reserve(whole.length / layout_.cluster());  // nothing may fail between the first entry and the last
+    auto edit = place.page.edit(Step::Mention);
     for (std::size_t nth = 0; nth < whole.length / layout_.cluster(); ++nth) {
       const Meaning old = layout_.meaning(edit.load(place.word + nth));
       edit.store(place.word + nth, 0);
       if (old.kind == Kind::Data && (old.host % layout_.cluster()).is_zero()) released.push_back(old.range());
     }
   }
-  for (const HostRange& range : released) free_space_.release_later(range);  // behind the edit: begin_release() relies
   flusher_.note_change();
+  for (const HostRange& range : released) free_space_.release_later(range);  // behind the edit: begin_release() relies
   return {};
 }
 

@@ -15,7 +15,10 @@
 //
 // Steps without writes cost no barrier. Where clusters were reserved ahead, and the guest saw zeroes before, a small
 // write and its fsync therefore cost one table write and one barrier.
+#include <new>
+
 #include "base/log.h"
+#include "base/out_of_memory.h"
 #include "qcow2/qcow2_image.h"
 
 namespace flatimg::qcow2 {
@@ -35,11 +38,16 @@ Result<void> Qcow2Image::write_back() {
   CHECK(settle_header());
   mark_.write_if_due();
   FreeSpace::Pending unlinked = free_space_.begin_release();
-  WriteOrder order;
-  if (l1_.collect(order, Step::Mention)) order.fence();
-  l2_.collect(order);
-  free_space_.collect(order);
-  auto done = order.run(*file_, data_file_.get());
+  Result<WriteOrder::Done> done = out_of_memory();
+  try {
+    WriteOrder order;
+    if (l1_.collect(order, Step::Mention)) order.fence();
+    l2_.collect(order);
+    free_space_.collect(order);
+    done = order.run(*file_, data_file_.get());
+  } catch (const std::bad_alloc&) {
+    // The answer stands, and nothing that was collected is forgotten.
+  }
   if (!done) {
     l1_.failed();
     l2_.failed();

@@ -1,10 +1,12 @@
 #include "qcow2/free_space.h"
 
 #include <algorithm>
+#include <new>
 
 #include "base/checked.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/out_of_memory.h"
 
 namespace flatimg::qcow2 {
 
@@ -103,10 +105,19 @@ Result<void> FreeSpace::reserve(ClusterRun run) {
                   cluster);
     }
   }
-  CHECK(refcounts_.raise(run));
-  note_mentioned(run);
-  reserved_.push_back({run, false});
-  return {};
+  reserved_.push_back({run, false});  // first: what has been raised must be known
+  Result<void> raised = out_of_memory();
+  try {
+    raised = refcounts_.raise(run);
+  } catch (const std::bad_alloc&) {
+    // The answer stands.
+  }
+  if (raised) {
+    note_mentioned(run);
+  } else {
+    reserved_.pop_back();
+  }
+  return raised;
 }
 
 Result<bool> FreeSpace::refill_from_free(std::uint64_t wanted) {
@@ -244,16 +255,28 @@ Result<FreeSpace::Grant> FreeSpace::append(std::uint64_t wanted) {
   if (file_.is_block_device()) CHECK(file_.zero(bytes_of({first, plan.overhead()}), Space::Keep));
 
   const ClusterRun old_table = refcounts_.table_clusters();
-  if (plan.table_clusters > 0) refcounts_.move_table({first + plan.blocks.size(), plan.table_clusters});
-  std::uint64_t place = first;
-  for (const std::uint64_t block : plan.blocks) refcounts_.add_block(block, place++);
-  if (auto raised = refcounts_.raise(all); !raised) {
+  pending_.reserve(pending_.size() + 1);
+  bool table_moved = false;
+  Result<void> raised = out_of_memory();
+  try {
+    for (std::uint64_t cluster = first; cluster < first + plan.overhead(); ++cluster) tables_.insert(cluster);
+    if (plan.table_clusters > 0) refcounts_.move_table({first + plan.blocks.size(), plan.table_clusters});
+    table_moved = plan.table_clusters > 0;
+    std::uint64_t place = first;
+    for (const std::uint64_t block : plan.blocks) refcounts_.add_block(block, place++);
+    raised = refcounts_.raise(all);
+  } catch (const std::bad_alloc&) {
+    // The answer stands.
+  }
+  if (!raised) {
     // Nothing of this has been written, because collect() takes our mutex.
-    for (const std::uint64_t block : plan.blocks) refcounts_.remove_block(block);
-    if (plan.table_clusters > 0) refcounts_.undo_move_table(old_table);
+    if (table_moved || plan.table_clusters == 0) {
+      for (const std::uint64_t block : plan.blocks) refcounts_.remove_block(block);
+    }
+    if (table_moved) refcounts_.undo_move_table(old_table);
+    for (std::uint64_t cluster = first; cluster < first + plan.overhead(); ++cluster) tables_.erase(cluster);
     return Failure(std::move(raised.error()));
   }
-  for (std::uint64_t cluster = first; cluster < first + plan.overhead(); ++cluster) tables_.insert(cluster);
   if (plan.table_clusters > 0) {
     pending_.push_back(old_table);
     pending_clusters_ += old_table.count;
@@ -301,7 +324,11 @@ void FreeSpace::failed(Pending pending) {
 
 void FreeSpace::keep(Pending pending) {
   const MutexLock lock(mutex_);
-  pending_.insert(pending_.begin(), pending.begin(), pending.end());
+  if (pending_.empty()) {
+    pending_ = std::move(pending);  // needs no memory
+  } else {
+    pending_.insert(pending_.begin(), pending.begin(), pending.end());
+  }
 }
 
 // Sorted, and neighbours joined, so that one punch gives much back. A cluster that is named twice stays so.
@@ -326,6 +353,7 @@ Result<void> FreeSpace::finish_release(Pending pending) {
     std::vector<ClusterRun> freed;
     {
       const MutexLock lock(mutex_);
+      punching_.reserve(punching_.size() + run.count);
       auto lowered = refcounts_.lower(run);
       if (!lowered) {  // what is left waits for the next flush
         pending_.insert(pending_.end(), pending.begin() + static_cast<std::ptrdiff_t>(next), pending.end());
@@ -359,8 +387,8 @@ Result<void> FreeSpace::return_reserved() {
   const MutexLock lock(mutex_);
   while (!reserved_.empty()) {
     TRY(const auto freed, refcounts_.lower(reserved_.front().run));
+    reserved_.pop_front();  // before memory may end: it must not be lowered again
     free_.insert(free_.end(), freed.begin(), freed.end());
-    reserved_.pop_front();
   }
   return {};
 }

@@ -218,6 +218,7 @@ Result<void> Qcow2Image::link(Placement placement) {
   auto& reservation = static_cast<Reservation&>(*placement.reservation);
   const GuestOffset first_cluster = align_down(placement.fill.begin, layout_.cluster());
   std::vector<Entry> replaced;
+  replaced.reserve(reservation.clusters);  // nothing may fail between the first entry and the last
   {
     auto edit = reservation.entries.page.edit(Step::Mention);
     bool safe_in_any_order = placement.reads_zero;
@@ -236,8 +237,8 @@ Result<void> Qcow2Image::link(Placement placement) {
     if (!safe_in_any_order) edit.needs_data_first();
   }
   reservation.linked = true;
-  for (const Entry& old : replaced) release_old(old);  // behind the edit: begin_release() relies on it
   flusher_.note_change();
+  for (const Entry& old : replaced) release_old(old);  // behind the edit: begin_release() relies on it
   return {};
 }
 

@@ -122,6 +122,7 @@ Result<void> Refcounts::raise(ClusterRun run) {
       }
     }
   }
+  for (Part& part : parts) (void)part.page.edit(Step::Prepare);  // what may lack memory; the caller keeps flushes out
   for (Part& part : parts) {
     auto edit = part.page.edit(Step::Prepare);
     for (std::uint64_t n = 0; n < part.count; ++n) {
@@ -137,6 +138,8 @@ Result<std::vector<ClusterRun>> Refcounts::lower(ClusterRun run) {
   TRY(std::vector<Part> parts, parts_of(run));
   for (const Part& part : parts) CHECK(check_counted(part));
   std::vector<ClusterRun> freed;
+  freed.reserve(run.count);
+  for (Part& part : parts) (void)part.page.edit(Step::Mention);  // what may lack memory; the caller keeps flushes out
   for (Part& part : parts) {
     auto edit = part.page.edit(Step::Mention);
     for (std::uint64_t n = 0; n < part.count; ++n) {
@@ -175,9 +178,10 @@ void Refcounts::remove_block(std::uint64_t block) { table_.store(block, 0); }
 ClusterRun Refcounts::table_clusters() const { return {table_at_ / layout_.cluster(), table_cluster_count_}; }
 
 void Refcounts::move_table(ClusterRun place) {
-  table_at_ = HostOffset(0) + layout_.cluster() * place.first;
+  const HostOffset at = HostOffset(0) + layout_.cluster() * place.first;
+  table_.move_to(at, place.count * (layout_.cluster().value() / 8));  // nothing has changed when memory ends here
+  table_at_ = at;
   table_cluster_count_ = static_cast<std::uint32_t>(place.count);
-  table_.move_to(table_at_, place.count * (layout_.cluster().value() / 8));
   moved_before_ = std::exchange(table_moved_, true);
 }
 

@@ -4,6 +4,7 @@
 // Invariant: until it is linked, what was taken for it belongs to nobody else, and goes back when it ends.
 #pragma once
 
+#include <new>
 #include <variant>
 
 #include "qcow2/qcow2_image.h"
@@ -27,10 +28,11 @@ class Qcow2Image::Reservation final : public Placement::Reservation {
       : entries(std::move(place)), first_cluster(first), image_(image), space_(space) {}
   ~Reservation() override {
     if (linked) return;
-    if (const auto* fresh = std::get_if<Fresh>(&space_); fresh != nullptr && fresh->grant.run.count > 0) {
-      image_.free_space_.give_back(fresh->grant);
+    try {
+      give_back();
+    } catch (const std::bad_alloc&) {
+      // It stays counted: a leak, nothing else.
     }
-    if (const auto place = stream()) image_.stream_space_.give_back(*place);
   }
 
   /// The entries stop naming what they name now.
@@ -46,6 +48,13 @@ class Qcow2Image::Reservation final : public Placement::Reservation {
   bool linked = false;
 
  private:
+  void give_back() {
+    if (const auto* fresh = std::get_if<Fresh>(&space_); fresh != nullptr && fresh->grant.run.count > 0) {
+      image_.free_space_.give_back(fresh->grant);
+    }
+    if (const auto place = stream()) image_.stream_space_.give_back(*place);
+  }
+
   Qcow2Image& image_;
   Space space_;
 };

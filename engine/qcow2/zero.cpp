@@ -75,6 +75,7 @@ Result<GuestRange> Qcow2Image::zero_in_table(GuestRange whole, Space space) {
   if (data_file_ && !encryption_) CHECK(data_file_->zero({HostOffset(in_page.begin.value()), in_page.length}, space));
 
   std::vector<Entry> replaced;
+  replaced.reserve(entries);  // nothing may fail between the first entry and the last
   GuestOffset done = in_page.begin;
   {
     std::optional<TableCache::Edit> edit;
@@ -92,8 +93,8 @@ Result<GuestRange> Qcow2Image::zero_in_table(GuestRange whole, Space space) {
       if ((fresh->word & kOffsetMask) == 0) replaced.push_back(old);
     }
   }
-  for (const Entry& old : replaced) release_old(old);
   if (done > in_page.begin) flusher_.note_change();
+  for (const Entry& old : replaced) release_old(old);
   return GuestRange::between(in_page.begin, done);
 }
 
