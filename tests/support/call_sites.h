@@ -1,5 +1,6 @@
 // From where the engine calls its files: when FLATIMG_CALL_SITES names a file, every call of a FaultyFile is noted
-// there with its stack, and whether it failed. tests/fault/call_sites reads it.
+// there with its stack, and whether it failed. A line is "PROGRAM KIND FAILED ADDRESS...", which `addr2line -i -e
+// PROGRAM` turns into places; the first of them within engine/, and not in engine/host/, is the call.
 #pragma once
 
 namespace flatimg::test {
