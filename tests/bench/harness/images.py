@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 CLUSTER = 65536
+SAME_DISK = {"chain.raw": "full.raw", "small.raw": "full.raw"}  # other layouts of one disk are the same raw file
 
 
 def run(*command, **options):
@@ -20,6 +21,7 @@ class Images:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def get(self, name):
+        name = SAME_DISK.get(name, name)
         path = self.folder / name
         if not path.exists():
             making = self.folder / "being-made"
