@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -57,26 +57,31 @@ class Contender:
         raise NotImplementedError
 
 
+@contextlib.contextmanager
+def serving(command, place, path, leave):
+    """Starts a server that mounts on `place` and shows the disk as `path`; `leave(server)` makes it end."""
+    server = subprocess.Popen([str(word) for word in command])
+    try:
+        wait_for(lambda: os.path.ismount(place) or server.poll() is not None)
+        yield Served(str(path), server.pid)
+    finally:
+        leave(server)
+        server.wait()
+
+
 @dataclass
 class Flatimg(Contender):
     program: str
     scratch: Path
     name: str = "flatimg"
     kind: str = "qcow2"
-    options: list = field(default_factory=list)
 
-    @contextlib.contextmanager
     def showing(self, image):
         place = self.scratch / "flatimg"
         place.mkdir(exist_ok=True)
-        words = ["-o", ",".join(self.options)] if self.options else []
-        server = subprocess.Popen([self.program, "mount", "-f", *words, image, str(place)])
-        try:
-            wait_for(lambda: os.path.ismount(place) or server.poll() is not None)
-            yield Served(str(place / Path(image).name), server.pid)
-        finally:
-            subprocess.run([self.program, "umount", str(place)], check=True)
-            server.wait()
+        command = [self.program, "mount", "-f", image, place]
+        unmount = [self.program, "umount", place]
+        return serving(command, place, place / Path(image).name, lambda _: subprocess.run(unmount, check=True))
 
 
 @dataclass
@@ -87,17 +92,11 @@ class NullFs(Contender):
     name: str = "null"
     kind: str = "raw"
 
-    @contextlib.contextmanager
     def showing(self, image):
         place = self.scratch / "null"
         place.mkdir(exist_ok=True)
-        server = subprocess.Popen([self.program, image, str(place), str(self.threads), "writeback"])
-        try:
-            wait_for(lambda: os.path.ismount(place) or server.poll() is not None)
-            yield Served(str(place / "disk"), server.pid)
-        finally:
-            subprocess.run(["umount", str(place)], check=True)
-            server.wait()
+        command = [self.program, image, place, self.threads, "writeback"]
+        return serving(command, place, place / "disk", lambda _: subprocess.run(["umount", place], check=True))
 
 
 @dataclass
@@ -108,24 +107,16 @@ class QemuExport(Contender):
     name: str = "qemu"
     kind: str = "qcow2"
 
-    @contextlib.contextmanager
     def showing(self, image):
         place = self.scratch / "qemu"
         place.touch()
-        server = subprocess.Popen(
-            [
-                "qemu-storage-daemon",
-                f"--blockdev=driver=file,node-name=file,filename={image}",
-                "--blockdev=driver=qcow2,node-name=disk,file=file",
-                f"--export=type=fuse,id=export,node-name=disk,mountpoint={place},writable=true",
-            ]
-        )
-        try:
-            wait_for(lambda: os.path.ismount(place) or server.poll() is not None)
-            yield Served(str(place), server.pid)
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait()
+        command = [
+            "qemu-storage-daemon",
+            f"--blockdev=driver=file,node-name=file,filename={image}",
+            "--blockdev=driver=qcow2,node-name=disk,file=file",
+            f"--export=type=fuse,id=export,node-name=disk,mountpoint={place},writable=true",
+        ]
+        return serving(command, place, place, lambda server: server.send_signal(signal.SIGTERM))
 
 
 @dataclass
