@@ -50,8 +50,8 @@ void ResidentTable::replace(HostOffset at, const std::vector<std::uint64_t>& wor
 
 void ResidentTable::store(std::size_t word, std::uint64_t value) {
   const MutexLock lock(mutex_);
-  dirty_sectors_.insert(word /
-                        kWordsInSector);  // first: a word that was stored must not be forgotten for want of memory
+  // First: a word that was stored must not be forgotten for want of memory.
+  dirty_sectors_.insert(word / kWordsInSector);
   words_[word].store(value, std::memory_order_release);
 }
 
