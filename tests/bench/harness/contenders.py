@@ -112,8 +112,8 @@ class QemuExport(Contender):
         place.touch()
         command = [
             "qemu-storage-daemon",
-            f"--blockdev=driver=file,node-name=file,filename={image}",
-            "--blockdev=driver=qcow2,node-name=disk,file=file",
+            f"--blockdev=driver=file,node-name=file,filename={image},discard=unmap",
+            "--blockdev=driver=qcow2,node-name=disk,file=file,discard=unmap",  # otherwise punching does nothing
             f"--export=type=fuse,id=export,node-name=disk,mountpoint={place},writable=true",
         ]
         return serving(command, place, place, lambda server: server.send_signal(signal.SIGTERM))
