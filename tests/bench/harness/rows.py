@@ -34,7 +34,7 @@ class Row:
 # --- fio ----------------------------------------------------------------------------------------------------------------
 
 
-def fio(path, bench, *options):
+def fio(path, *options):
     """(operations a second, MiB a second) of one job."""
     command = ["fio", "--name=row", f"--filename={path}", "--allow_file_create=0", "--fallocate=none", "--invalidate=0",
                "--randrepeat=0", "--norandommap=0", "--group_reporting", "--output-format=json", *options]  # fmt: skip
@@ -49,13 +49,16 @@ def random_io(pattern, depth, *more):
     return [*engine, f"--rw={pattern}", "--bs=4k", *more]
 
 
-def requests(image, options, timed=True):
+def for_a_while(bench):
+    return ["--time_based", f"--runtime={bench.seconds}"]
+
+
+def requests(image, options):
     """Row function: operations a second on an image of that name."""
 
     def measure(bench, contender):
         with contender.showing(bench.image_for(contender, image)) as served:
-            limit = ["--time_based", f"--runtime={bench.seconds}"] if timed else []
-            return fio(served.path, bench, *options, *limit)[0]
+            return fio(served.path, *options, *for_a_while(bench))[0]
 
     return measure
 
@@ -65,7 +68,7 @@ def writes(name, options):
 
     def measure(bench, contender):
         with contender.showing(bench.copy_for(contender, name)) as served:
-            return fio(served.path, bench, *options, "--time_based", f"--runtime={bench.seconds}")[0]
+            return fio(served.path, *options, *for_a_while(bench))[0]
 
     return measure
 
@@ -75,7 +78,7 @@ def fresh_writes(options, image_options=""):
 
     def measure(bench, contender):
         with contender.showing(bench.fresh_for(contender, image_options)) as served:
-            return fio(served.path, bench, *options, "--end_fsync=1")[0]
+            return fio(served.path, *options, "--end_fsync=1")[0]
 
     return measure
 
@@ -88,8 +91,8 @@ def sequential(pattern, image, again=False):
         if pattern == "write":
             options.append("--end_fsync=1")
         with contender.showing(path) as served:
-            rate = fio(served.path, bench, *options)[1]
-            return fio(served.path, bench, *options)[1] if again else rate
+            rate = fio(served.path, *options)[1]
+            return fio(served.path, *options)[1] if again else rate
 
     return measure
 
@@ -100,8 +103,7 @@ def synced_writes(fresh):
     def measure(bench, contender):
         make = bench.on_disk.fresh_for if fresh else bench.on_disk.copy_for
         with contender.showing(make(contender)) as served:
-            options = random_io("randwrite", 0, "--fsync=1", "--time_based", f"--runtime={bench.seconds}")
-            return fio(served.path, bench, *options)[0]
+            return fio(served.path, *random_io("randwrite", 0, "--fsync=1"), *for_a_while(bench))[0]
 
     return measure
 
@@ -198,7 +200,7 @@ def first_byte(bench, contender):
 def memory_all_over(bench, contender):
     """MiB at most, after random reads all over a 1 TiB disk."""
     with contender.showing(bench.image_for(contender, "tib")) as served:
-        fio(served.path, bench, *random_io("randread", 32, "--size=1t", "--norandommap", "--time_based",
+        fio(served.path, *random_io("randread", 32, "--size=1t", "--norandommap", "--time_based",
                                            f"--runtime={4 * bench.seconds}"))  # fmt: skip
         return served.peak_memory() / 1024
 
